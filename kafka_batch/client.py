@@ -1,0 +1,242 @@
+"""kafka-python 3.0.12, mended where exactly-once needs it.
+
+All that reaches below the client's public interface is in this file. Each class says what it
+mends; the numbers in brackets are the entries of docs/exactly-once.md.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaConnectionError, KafkaTimeoutError
+from kafka.net.compat import KafkaNetClient
+from kafka.producer.producer_batch import ProducerBatch
+from kafka.record.memory_records import MemoryRecordsBuilder
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
+
+from kafka_batch.batch import Headers
+
+_SLICE_S = 0.1  # how often a wait looks whether it must end early
+_CONNECT_MS = 1_000
+_CONNECT_PAUSE_MS = 50
+
+Record = tuple[int, bytes | None, bytes | None, Headers]  # timestamp (ms), key, value, headers
+Offsets = Mapping[TopicPartition, OffsetAndMetadata]
+
+
+def never() -> float:
+    """A point in time (monotonic seconds) that does not come."""
+    return float("inf")
+
+
+class PatientClient(KafkaNetClient):
+    """Says "not ready yet" of a broker that can't be reached, where the original raises [2].
+
+    The raise makes the sender drop a transactional request that nobody completes afterwards.
+    """
+
+    def await_ready(self, node_id: int, timeout_ms: int = 30_000) -> bool:
+        try:
+            return bool(super().await_ready(node_id, timeout_ms=min(timeout_ms, _CONNECT_MS)))
+        except KafkaConnectionError:
+            # Drives the connection attempt; without it the sender would ask again at once.
+            self.poll(timeout_ms=_CONNECT_PAUSE_MS)
+            return False
+
+
+class Producer(KafkaProducer):
+    """A producer whose every wait is bounded [2, 5, 11] and whose every result is looked at [4].
+
+    `give_up_at` says when all waits end early (monotonic seconds), for a process that is told to
+    stop. Timestamps are in milliseconds since the epoch; time-outs in seconds.
+    """
+
+    def __init__(self, give_up_at: Callable[[], float] = never, **configs: Any) -> None:
+        self._give_up_at = give_up_at
+        self._undelivered: deque[Any] = deque()
+        super().__init__(kafka_client=PatientClient, metrics_enabled=False, **configs)
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Producer id and epoch, as the broker knows them."""
+        known = self._transaction_manager.producer_id_and_epoch
+        return known.producer_id, known.epoch
+
+    @property
+    def undelivered(self) -> int:
+        """How many records the broker has not acknowledged, as far as `reap` has looked."""
+        return sum(batch.record_count for batch in self._undelivered)
+
+    def partition_count(self, topic: str) -> int:
+        """The topic's number of partitions.
+
+        Raises:
+            KafkaTimeoutError: no metadata within `max_block_ms`.
+        """
+        return len(self._wait_on_metadata(topic, self.config["max_block_ms"]))
+
+    def extend(self, partition: TopicPartition, records: Iterable[Record]) -> None:
+        """Adds records to the partition's open batch, and opens further ones as they fill up.
+
+        `send` does this for one record at a time, at several times the cost, with a future for
+        each. It also refuses a record with neither key nor value, and a header with a null value;
+        both are valid in Kafka, and a record that is passed on must stay as it is.
+
+        Raises:
+            KafkaTimeoutError: the topic is not known, and no broker says more in time.
+        """
+        accumulator = self._accumulator
+        self.partition_count(partition.topic)  # the sender only looks for topics it was told of
+        if self.config["transactional_id"] is not None:
+            self._transaction_manager.maybe_add_partition_to_transaction(partition)
+        with accumulator._tp_lock(partition):
+            queue = accumulator._batches[partition]
+            batch = queue[-1] if queue else None
+            for record in records:
+                # A batch that is full, or was sent before, takes no more: it returns None.
+                if batch is None or batch.records.append(*record) is None:
+                    batch = self._open_batch(partition, record)
+                    queue.append(batch)
+        self._sender.wakeup()
+
+    def _open_batch(self, partition: TopicPartition, first: Record) -> ProducerBatch:
+        config = self.config
+        records = MemoryRecordsBuilder(2, config["compression_attrs"], config["batch_size"])
+        records.append(*first)
+        batch = ProducerBatch(partition, records)
+        self._accumulator._incomplete.add(batch)
+        self._undelivered.append(batch)
+        return batch
+
+    def reap(self) -> int:
+        """Looks at the results that are in and returns how many records were delivered.
+
+        Raises:
+            KafkaError: the first failed delivery, as the broker or the client put it.
+        """
+        undelivered, delivered = self._undelivered, 0
+        while undelivered and undelivered[0].is_done:
+            batch = undelivered.popleft()
+            failure = batch.produce_future.value[2]
+            if failure is not None:
+                raise failure(0)
+            delivered += batch.record_count
+        return delivered
+
+    def deliver(self, timeout_s: float) -> int:
+        """Sends all there is, waits for every result, and returns how many records came in.
+
+        Raises:
+            KafkaTimeoutError: not done in time.
+            KafkaError: the first failed delivery.
+        """
+        self._accumulator.begin_flush()
+        try:
+            self._sender.wakeup()
+            delivered = 0
+            deadline = time.monotonic() + timeout_s
+            while self._undelivered:
+                self._wait(self._undelivered[0].produce_future.wait, deadline, "delivery")
+                delivered += self.reap()
+            return delivered
+        finally:
+            self._accumulator._flushes_in_progress.decrement()
+
+    def take_transactional_id(self, timeout_s: float) -> None:
+        """`init_transactions`, bounded: ends what a predecessor with this id left open."""
+        self._finish(
+            self._transaction_manager.initialize_transactions(), timeout_s, "first contact"
+        )
+
+    def send_offsets(
+        self, offsets: Offsets, member: ConsumerGroupMetadata, timeout_s: float
+    ) -> None:
+        """`send_offsets_to_transaction`, bounded."""
+        manager = self._transaction_manager
+        self._finish(
+            manager.send_offsets_to_transaction(dict(offsets), member), timeout_s, "sending offsets"
+        )
+
+    def commit(self, timeout_s: float) -> None:
+        """`commit_transaction`, bounded."""
+        self._finish(self._transaction_manager.begin_commit(), timeout_s, "commit")
+
+    def abort(self, timeout_s: float) -> None:
+        """`abort_transaction`, bounded."""
+        self._undelivered.clear()
+        self._finish(self._transaction_manager.begin_abort(), timeout_s, "abort")
+
+    def close(self, timeout: float = 3.0, null_logger: bool = False) -> bool:  # noqa: ARG002, FBT001, FBT002  # the original's signature, which it calls at exit
+        """Ends the sender thread without sending anything more; says whether it has ended.
+
+        The original flushes first, without end where the broker is away [11].
+        """
+        if not getattr(self, "_closed", True):
+            self._unregister_cleanup()
+            self._sender.force_close()
+            self._sender.join(timeout)
+            self._closed = not self._sender.is_alive()
+        return bool(getattr(self, "_closed", True))
+
+    def _finish(self, result: Any, timeout_s: float, what: str) -> None:
+        self._sender.wakeup()
+        deadline = time.monotonic() + timeout_s
+        self._wait(lambda slice_s: result.wait(slice_s * 1000), deadline, what)
+
+    def _wait(self, done: Callable[[float], object], deadline: float, what: str) -> None:
+        while not done(_SLICE_S):
+            if time.monotonic() >= min(deadline, self._give_up_at()):
+                raise KafkaTimeoutError(f"no answer from the broker in time: {what}")
+
+
+class Consumer(KafkaConsumer):
+    """A consumer that leaves no thread behind when it can't be opened, and knows its lag."""
+
+    def __init__(self, *topics: str, **configs: Any) -> None:
+        try:
+            super().__init__(*topics, kafka_client=PatientClient, metrics_enabled=False, **configs)
+        except KafkaTimeoutError:
+            self._client.close()
+            raise
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Records between the position and the high watermark, where both are known."""
+        assigned = dict(self._subscription.assignment)
+        return {
+            partition: max(0, state.highwater - state.position.offset)
+            for partition, state in assigned.items()
+            if state.highwater is not None and state.position is not None
+        }
+
+
+class Admin(KafkaAdminClient):
+    """An admin client that leaves no thread behind when it can't be opened."""
+
+    def __init__(self, **configs: Any) -> None:
+        try:
+            super().__init__(kafka_client=PatientClient, **configs)
+        except KafkaTimeoutError:
+            self._client.close()
+            raise
+
+
+class QuietRepeats(logging.Filter):
+    """Lets each message of the client through once per `period_s`, whatever its arguments [12]."""
+
+    def __init__(self, period_s: float = 60, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._period_s = period_s
+        self._clock = clock
+        self._next: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("kafka."):
+            return True
+        seen, now = (record.name, str(record.msg)), self._clock()
+        if now < self._next.get(seen, float("-inf")):
+            return False
+        self._next[seen] = now + self._period_s
+        return True

@@ -1,0 +1,55 @@
+"""What can go wrong between a stream and its brokers, sorted by who can mend it."""
+
+from kafka import errors as kafka_errors
+
+
+class StreamError(Exception):
+    """A stream that can't go on. Nothing is lost: what was not committed is read again."""
+
+
+class StartAnew(StreamError):
+    """Mends itself: close everything and open it anew, from the committed offsets."""
+
+
+class Refused(StreamError):
+    """An operator must mend it: a topic that isn't there, a lacking right, an id used twice."""
+
+
+_FENCED = (
+    kafka_errors.FencedInstanceIdError,
+    kafka_errors.InvalidProducerEpochError,
+    kafka_errors.ProducerFencedError,
+)
+
+_REFUSALS = (
+    kafka_errors.AuthorizationError,
+    kafka_errors.InvalidGroupIdError,
+    kafka_errors.InvalidSessionTimeoutError,
+    kafka_errors.InvalidTopicError,
+    kafka_errors.InvalidTransactionTimeoutError,
+    kafka_errors.SaslAuthenticationFailedError,
+    kafka_errors.UnsupportedSaslMechanismError,
+    kafka_errors.UnsupportedVersionError,
+)
+
+
+def one_line(error: BaseException) -> str:
+    """The error's name and text on a single line, e.g. for a log."""
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return text if text.startswith(name) else f"{name}: {text}" if text else name
+
+
+def translate(error: kafka_errors.KafkaError, instance_id: str | None = None) -> StreamError:
+    """Sorts a client error into `StartAnew` or `Refused`.
+
+    A fenced producer with a random transactional id was fenced by its own time-out: it starts
+    anew. One with a stable id may have a rightful successor, which starting anew would fence.
+    """
+    if isinstance(error, _REFUSALS):
+        return Refused(f"refused by the broker: {one_line(error)}")
+    if isinstance(error, _FENCED) and instance_id is not None:
+        return Refused(
+            f"fenced: another process may run with INSTANCE_ID {instance_id!r}: {one_line(error)}"
+        )
+    return StartAnew(one_line(error))

@@ -1,0 +1,1 @@
+"""What a Kafka service needs around its loop: settings, logs, signals, health, starting anew."""

@@ -1,0 +1,33 @@
+"""Starting anew: the one answer to a broker that is away and to a stream that broke."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from kafka_batch.errors import StartAnew
+from kafka_batch.service.stop import Stop
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+_STEADY_S = 60.0  # a run of that length begins with the first pause again
+
+
+def run_until_done(run: Callable[[], None], stop: Stop) -> None:
+    """Calls `run` until it returns; says why, and pauses ever longer, when it must start anew.
+
+    Raises:
+        Whatever `run` raises that is not StartAnew.
+    """
+    log = structlog.get_logger("service")
+    pause = _FIRST_PAUSE_S
+    while not stop.requested:
+        started = time.monotonic()
+        try:
+            return run()
+        except StartAnew as reason:
+            steady = time.monotonic() - started > _STEADY_S
+            pause = _FIRST_PAUSE_S if steady else min(2 * pause, _LONGEST_PAUSE_S)
+            log.warning("starting anew", reason=str(reason), pause_s=pause)
+            stop.sleep(pause)
+    return None

@@ -1,0 +1,42 @@
+"""Structured logs: one JSON object a line, or, on a terminal, lines for a person."""
+
+import logging
+import sys
+
+import structlog
+
+from kafka_batch.client import QuietRepeats
+
+
+def set_up_logs(level: str) -> None:
+    """Sends all logs to standard error, those of the libraries included.
+
+    The Kafka client's own are shown from WARNING up (DEBUG shows all), and each of its messages
+    at most once a minute: it repeats some thousands of times a second while a broker is away.
+    """
+    before: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers()],
+        )
+    )
+    handler.addFilter(QuietRepeats())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("kafka").setLevel("DEBUG" if level == "DEBUG" else "WARNING")
+
+
+def _renderers() -> list[structlog.typing.Processor]:
+    if sys.stderr.isatty():
+        return [structlog.dev.ConsoleRenderer()]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -1,0 +1,80 @@
+"""Settings from the environment, as one frozen object."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+_SHOWN = 60  # characters of a wrong value
+
+BrokerUrl = Annotated[
+    str,
+    Field(
+        pattern=r"^[^\s:,]+:\d{1,5}(,[^\s:,]+:\d{1,5})*$",
+        description="where the brokers are: host:port, or several with commas between",
+    ),
+]
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class SettingsError(ValueError):
+    """A variable with a value that is not allowed; the text is one line, for the operator."""
+
+
+class ServiceSettings(BaseModel):
+    """Base of a service's settings: each field is read from the variable of its upper-case name."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=str.upper, hide_input_in_errors=True)
+
+    kafka_broker_url: BrokerUrl = "broker:9092"
+    log_level: Annotated[
+        str,
+        Field(
+            pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+            description="DEBUG, INFO, WARNING or ERROR; DEBUG has the Kafka client's own lines too",
+        ),
+    ] = "INFO"
+    metrics_port: Annotated[
+        Port | None, Field(description="port of the metrics for Prometheus, 1 to 65535")
+    ] = None
+    health_file: Annotated[
+        str | None, Field(min_length=1, description="file that shows the loop is alive")
+    ] = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Reads the variables that are set; the others keep their defaults.
+
+        Raises:
+            SettingsError: a value is not allowed; the first such variable, its value and why.
+        """
+        try:
+            return cls.model_validate(dict(environment))
+        except ValidationError as error:
+            raise SettingsError(cls._explain(error.errors()[0], environment)) from error
+
+    @classmethod
+    def variables(cls) -> str:
+        """A table of all variables with default and meaning, for `--help`."""
+        fields = {str(field.alias): field for field in cls.model_fields.values()}
+        width = max(map(len, fields))
+        return "\n".join(
+            f"  {name:<{width}}  {field.description} (default: {_shown(field.default)})"
+            for name, field in fields.items()
+        )
+
+    @classmethod
+    def _explain(cls, problem: Any, environment: Mapping[str, str]) -> str:
+        reason = " ".join(str(problem["msg"]).split())
+        if not problem["loc"]:  # a rule about several variables, which names them itself
+            return reason.removeprefix("Value error, ")
+        name = str(problem["loc"][0])
+        meaning = next(f.description for f in cls.model_fields.values() if f.alias == name)
+        value = repr(environment[name])
+        shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+        return f"{name}={shown} is not allowed: {reason}. {name} is: {meaning}"
+
+
+def _shown(default: object) -> str:
+    return "none" if default is None else str(default)

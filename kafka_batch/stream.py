@@ -1,0 +1,355 @@
+"""The exactly-once stream: read committed, let the caller judge and forward, commit.
+
+One Kafka transaction holds everything since the last commit: the records sent, and the offsets
+of the records read, under the group membership they were read with (KIP-447). A rebalance ends
+it before the partitions change hands. Whatever else goes wrong ends the stream: the caller closes
+it and opens another, which begins at the committed offsets; what was in the open Kafka
+transaction was never visible to a reader of committed records. So there is no repair in place,
+which is where repeats and losses come from (docs/exactly-once.md lists them).
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from kafka import AsyncConsumerRebalanceListener
+from kafka.errors import KafkaError, RebalanceInProgressError
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
+
+from kafka_batch.batch import Batch, Headers
+from kafka_batch.client import never
+from kafka_batch.consumer import BatchConsumer
+from kafka_batch.errors import Refused, StartAnew, StreamError, one_line, translate
+from kafka_batch.producer import BatchProducer
+
+_IDLE_WAIT_MS = 500
+_MAX_RECORDS = 5_000  # of one read: a signal is seen within some 100 ms
+
+# Chosen so that a stuck member costs the group seconds, not minutes; measured on Kafka 4.3.1.
+_CLIENT = {
+    "reconnect_backoff_max_ms": 1_000,
+    "request_timeout_ms": 10_000,
+    "allow_auto_create_topics": False,
+    "bootstrap_timeout_ms": 4_000,
+}
+_CONSUMER = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "earliest",
+    # Also waits for offsets that another member's open Kafka transaction is about to commit [10].
+    "isolation_level": "read_committed",
+    "session_timeout_ms": 10_000,
+    "heartbeat_interval_ms": 2_500,
+    "max_poll_interval_ms": 45_000,  # [3]
+    "max_partition_fetch_bytes": 1 << 20,
+}
+_PRODUCER = {
+    "acks": "all",
+    "batch_size": 256 << 10,
+    "max_request_size": 8 << 20,
+    "max_block_ms": 10_000,
+    "delivery_timeout_ms": 20_000,  # [5]
+}
+_TRANSACTION_TIMEOUT_MS = 10_000
+_COMMIT_TIMEOUT_S = 9.0  # within the Kafka transaction's own time-out
+_HAND_OVER_TIMEOUT_S = 6.0  # heartbeats stand still meanwhile: well within the session
+
+
+class Guarantee(StrEnum):
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """Where a stream reads, as whom, and how often it commits.
+
+    `instance_id` names this member for good: transactional id and static membership. It must be
+    unique among the running members of the group, and lets a restarted member go on sooner.
+    """
+
+    bootstrap_servers: str
+    group: str
+    topic: str
+    guarantee: Guarantee = Guarantee.EXACTLY_ONCE
+    commit_interval_ms: int = 100
+    instance_id: str | None = None
+
+
+class Observer(Protocol):
+    """Is told what became of a stream's records. Called from the thread that reads, or while it
+    waits in `read`."""
+
+    def committed(self, seconds: float) -> None:
+        """All forwarded since the last call is visible; the commit took `seconds`."""
+
+    def aborted(self) -> None:
+        """All forwarded since the last commit is void, and will be read again."""
+
+    def rebalanced(self, partitions: Sequence[int]) -> None:
+        """The group gave this member these partitions, in place of those it had."""
+
+
+class Stream:
+    """Batches in, batches out, committed together.
+
+    Not thread-safe. After an error the stream can only be closed.
+
+        with Stream(config, observer) as stream:
+            while not stopping():
+                for batch in stream.read():
+                    stream.forward(batch, "out", range(len(batch)))
+    """
+
+    def __init__(
+        self,
+        config: StreamConfig,
+        observer: Observer,
+        give_up_at: Callable[[], float] = never,
+    ) -> None:
+        """Opens the clients and, for exactly once, takes the transactional id.
+
+        `give_up_at` says when all waits must end (monotonic seconds): a process that is told to
+        stop brings it near.
+
+        Raises:
+            StreamError: the brokers can't be reached, or refuse.
+        """
+        self._config = config
+        self._observer = observer
+        self._give_up_at = give_up_at
+        self._offsets: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._commit_at = 0.0
+        self._caught_up = False
+        self._member: ConsumerGroupMetadata | None = None
+        self._failure: StreamError | None = None
+        self._producer, self._consumer = self._open()
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def read(self) -> list[Batch]:
+        """Commits what is due, then waits up to half a second for records.
+
+        A commit is due after the commit interval, and at once when all there is has been read.
+
+        Raises:
+            StreamError: the stream must be closed.
+        """
+        if self._offsets and (self._caught_up or time.monotonic() >= self._commit_at):
+            self.commit()
+        with self._translated():
+            batches = self._consumer.read(self._wait_ms(), _MAX_RECORDS)
+        if self._failure is not None:
+            raise self._failure
+        if batches:
+            self._note(batches)
+        return batches
+
+    def forward(
+        self,
+        batch: Batch,
+        topic: str,
+        rows: Sequence[int],
+        extra_headers: Sequence[Headers] | None = None,
+    ) -> None:
+        """Passes on the chosen rows of a batch that was read: see `BatchProducer.forward`."""
+        with self._translated():
+            self._producer.forward(batch, topic, rows, extra_headers)
+
+    def replace(self, batch: Batch, topic: str, row: int, **changed: Any) -> None:
+        """Passes on one row, changed: see `BatchProducer.replace`."""
+        with self._translated():
+            self._producer.replace(batch, topic, row, **changed)
+
+    def commit(self) -> None:
+        """Makes all that was read and forwarded since the last commit final, together.
+
+        Raises:
+            StreamError: it is not final; the stream must be closed.
+        """
+        if not self._offsets:
+            return
+        started = time.monotonic()
+        with self._translated():
+            self._flush(_COMMIT_TIMEOUT_S)
+            if self._config.guarantee is Guarantee.AT_LEAST_ONCE:
+                try:
+                    self._consumer.commit(dict(self._offsets), timeout_ms=_COMMIT_TIMEOUT_S * 1000)
+                except RebalanceInProgressError:
+                    return  # the hand-over, in the next read, commits it
+        self._settle(started)
+
+    def lag(self) -> dict[int, int]:
+        """Records yet to be read, by partition, as of the last fetch."""
+        return {partition.partition: lag for partition, lag in self._consumer.lag().items()}
+
+    def close(self, timeout_s: float = 3.0) -> None:
+        """Voids what was not committed, leaves the group, and closes the clients.
+
+        Raises:
+            Refused: a thread of the client did not end and could still send: the process must.
+        """
+        self._void()
+        try:
+            self._consumer.close(autocommit=False, timeout_ms=timeout_s * 1000 / 3)
+        except KafkaError as error:
+            self._failure = self._failure or StartAnew(one_line(error))
+        if not self._producer.close(timeout_s):
+            raise Refused("the producer's thread did not end: only ending the process stops it")
+
+    # -- opening
+
+    def _open(self) -> tuple[BatchProducer, BatchConsumer]:
+        with self._translated():
+            producer = BatchProducer(self._give_up_at, **self._producer_settings())
+        try:
+            with self._translated():
+                if self._config.guarantee is Guarantee.EXACTLY_ONCE:
+                    producer.take_transactional_id(_COMMIT_TIMEOUT_S)
+                return producer, self._subscribed()
+        except StreamError:
+            producer.close(timeout=1)
+            raise
+
+    def _producer_settings(self) -> dict[str, Any]:
+        settings = {
+            "bootstrap_servers": self._config.bootstrap_servers,
+            # Full batches leave at once and a commit flushes the rest, so lingering costs nothing.
+            "linger_ms": self._config.commit_interval_ms,
+            **_CLIENT,
+            **_PRODUCER,
+        }
+        if self._config.guarantee is Guarantee.EXACTLY_ONCE:
+            name = self._config.instance_id or uuid.uuid4().hex
+            settings["transactional_id"] = f"{self._config.group}-{name}"
+            settings["transaction_timeout_ms"] = _TRANSACTION_TIMEOUT_MS
+        return settings
+
+    def _subscribed(self) -> BatchConsumer:
+        consumer = BatchConsumer(
+            bootstrap_servers=self._config.bootstrap_servers,
+            group_id=self._config.group,
+            group_instance_id=self._config.instance_id,
+            **_CLIENT,
+            **_CONSUMER,
+        )
+        consumer.subscribe([self._config.topic], listener=_Rebalance(self))
+        return consumer
+
+    # -- reading
+
+    def _wait_ms(self) -> float:
+        if not self._offsets:
+            return _IDLE_WAIT_MS
+        return max(0.0, (self._commit_at - time.monotonic()) * 1000)
+
+    def _note(self, batches: Sequence[Batch]) -> None:
+        if not self._offsets:
+            self._commit_at = time.monotonic() + self._config.commit_interval_ms / 1000
+            if self._config.guarantee is Guarantee.EXACTLY_ONCE:
+                with self._translated():
+                    self._producer.begin_transaction()
+        for batch in batches:
+            self._offsets[TopicPartition(batch.topic, batch.partition)] = OffsetAndMetadata(
+                batch.next_offset, "", batch.leader_epoch
+            )
+        self._caught_up = not any(self._consumer.lag().values())
+
+    # -- committing
+
+    def _flush(self, timeout_s: float) -> None:
+        """Delivers everything, and for exactly once ends the Kafka transaction."""
+        deadline = time.monotonic() + timeout_s
+        self._producer.deliver(timeout_s)
+        if self._config.guarantee is Guarantee.EXACTLY_ONCE:
+            self._end_transaction(deadline)
+
+    def _end_transaction(self, deadline: float) -> None:
+        identity = self._producer.identity
+        self._producer.send_offsets(self._offsets, self._member, deadline - time.monotonic())
+        self._producer.commit(deadline - time.monotonic())
+        if self._producer.identity != identity:
+            # The client began a new epoch: the broker had ended the Kafka transaction, and the
+            # commit that "succeeded" found nothing to commit [4].
+            raise StartAnew("the Kafka transaction was lost before its commit")
+
+    def _settle(self, started: float) -> None:
+        self._offsets.clear()
+        self._observer.committed(time.monotonic() - started)
+
+    def _void(self) -> None:
+        if not self._offsets:
+            return
+        self._offsets.clear()  # first: closing the consumer asks for a hand-over once more [13]
+        self._observer.aborted()
+        if self._config.guarantee is Guarantee.EXACTLY_ONCE:
+            try:
+                self._producer.abort(timeout_s=1)  # else it stays open until its time-out [14]
+            except KafkaError as error:
+                self._failure = self._failure or StartAnew(one_line(error))
+
+    # -- rebalances: called on the consumer's thread, while `read` or `close` waits
+
+    async def _hand_over(self) -> None:
+        if not self._offsets or self._failure is not None:
+            return
+        started = time.monotonic()
+        try:
+            self._flush(_HAND_OVER_TIMEOUT_S)
+            if self._config.guarantee is Guarantee.AT_LEAST_ONCE:
+                await self._consumer.commit_async(dict(self._offsets))
+        except KafkaError as error:
+            self._failure = translate(error, self._config.instance_id)
+        except StreamError as error:
+            self._failure = error
+        else:
+            self._settle(started)
+
+    def _lost(self) -> None:
+        if self._offsets:
+            self._failure = StartAnew("the group took our partitions away: no heartbeat in time")
+
+    def _assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        # The membership that everything read from now on is committed under: taken here, since at
+        # the time of the commit it may be a later one, under which we own other partitions [1].
+        self._member = self._consumer.group_metadata()
+        self._observer.rebalanced(sorted(partition.partition for partition in partitions))
+
+    def _translated(self) -> "_Translated":
+        return _Translated(self._config.instance_id)
+
+
+class _Translated:
+    """Turns the client's errors into the stream's."""
+
+    def __init__(self, instance_id: str | None) -> None:
+        self._instance_id = instance_id
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, KafkaError):
+            raise translate(error, self._instance_id) from error
+
+
+class _Rebalance(AsyncConsumerRebalanceListener):
+    """Asynchronous, since committing on the consumer's own thread must not block on it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002  # all of them: assignment is eager
+        await self._stream._hand_over()
+
+    async def on_partitions_lost(self, lost: set[TopicPartition]) -> None:  # noqa: ARG002
+        self._stream._lost()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._stream._assigned(sorted(assigned))

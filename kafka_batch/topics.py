@@ -1,0 +1,118 @@
+"""Topics before a stream opens: make them, and know what they take."""
+
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from kafka_batch.client import Admin
+from kafka_batch.errors import Refused, StartAnew, one_line, translate
+
+_CONNECT_S = 2.0
+_MAX_BYTES = "max.message.bytes"
+_MAX_AHEAD = "message.timestamp.after.max.ms"
+
+
+@dataclass(frozen=True)
+class TopicLimits:
+    """What a topic takes.
+
+    `max_bytes` bounds a batch of records, headers and all; `max_ahead_ms` how far a timestamp may
+    be ahead of the broker's clock. The defaults are Kafka's.
+    """
+
+    partitions: int
+    max_bytes: int = 1_048_588
+    max_ahead_ms: int = 3_600_000
+
+
+def describe_topics(bootstrap_servers: str, names: Iterable[str]) -> dict[str, TopicLimits]:
+    """The limits of each topic.
+
+    Raises:
+        StartAnew: no broker answers.
+        Refused: a topic does not exist, or may not be seen.
+    """
+    wanted = list(names)
+    with closing(_admin(bootstrap_servers)) as admin:
+        try:
+            found = {topic["name"]: topic for topic in admin.describe_topics(wanted)}
+            configs = _configs(admin, wanted)
+        except KafkaError as error:
+            raise translate(error) from error
+    return {name: _limits(name, found[name], configs.get(name, {})) for name in wanted}
+
+
+def create_topics(
+    bootstrap_servers: str,
+    topics: Mapping[str, Mapping[str, str]],
+    partitions: int,
+    replication_factor: int,
+) -> list[str]:
+    """Creates the topics, each with its configs, and returns those that were not there before.
+
+    Raises:
+        StartAnew: no broker answers.
+        Refused: the broker does not create one of them.
+    """
+    shape = {"num_partitions": partitions, "replication_factor": replication_factor}
+    with closing(_admin(bootstrap_servers)) as admin:
+        return [
+            name
+            for name, configs in topics.items()
+            if _create(admin, {name: {**shape, "configs": dict(configs)}})
+        ]
+
+
+def _create(admin: Admin, topic: Mapping[str, Any]) -> bool:
+    try:
+        admin.create_topics(topic, wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        return False
+    except KafkaError as error:
+        (name,) = topic
+        raise Refused(f"topic {name!r} was not created: {one_line(error)}") from error
+    return True
+
+
+def _admin(bootstrap_servers: str) -> Admin:
+    _connect(bootstrap_servers)
+    try:
+        return Admin(bootstrap_servers=bootstrap_servers, bootstrap_timeout_ms=4_000)
+    except KafkaError as error:
+        raise StartAnew(f"no Kafka answers at {bootstrap_servers}: {one_line(error)}") from error
+
+
+def _connect(bootstrap_servers: str) -> None:
+    """Fails at once where nothing listens; the client itself would try until its time-out."""
+    problem = ""
+    for server in bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+        except OSError as error:
+            problem = str(error)
+        else:
+            return
+    raise StartAnew(f"no broker answers at {bootstrap_servers}: {problem}")
+
+
+def _configs(admin: Admin, names: list[str]) -> dict[str, Mapping[str, Any]]:
+    wanted = [_MAX_BYTES, _MAX_AHEAD]
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in names]
+    described: dict[str, Mapping[str, Any]] = admin.describe_configs(
+        resources, config_filter="all"
+    ).get("topic", {})
+    return described
+
+
+def _limits(name: str, topic: Mapping[str, Any], configs: Mapping[str, Any]) -> TopicLimits:
+    if topic["error_code"]:
+        raise Refused(f"topic {name!r}: {one_line(for_code(topic['error_code'])())}")
+    limits = {"max_bytes": configs.get(_MAX_BYTES), "max_ahead_ms": configs.get(_MAX_AHEAD)}
+    known = {key: int(config["value"]) for key, config in limits.items() if config is not None}
+    return TopicLimits(len(topic["partitions"]), **known)
