@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 Header = tuple[str, bytes | None]
 Headers = Sequence[Header]
+Record = tuple[int, bytes | None, bytes | None, Headers]
+"""A record to send: timestamp in milliseconds since the epoch, key, value, headers."""
 
 
 @dataclass(frozen=True, slots=True)

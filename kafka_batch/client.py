@@ -17,13 +17,12 @@ from kafka.producer.producer_batch import ProducerBatch
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
-from kafka_batch.batch import Headers
+from kafka_batch.batch import Record
 
 _SLICE_S = 0.1  # how often a wait looks whether it must end early
 _CONNECT_MS = 1_000
 _CONNECT_PAUSE_MS = 50
 
-Record = tuple[int, bytes | None, bytes | None, Headers]  # timestamp (ms), key, value, headers
 Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 
 
@@ -201,6 +200,14 @@ class Consumer(KafkaConsumer):
         except KafkaTimeoutError:
             self._client.close()
             raise
+
+    def refresh_metadata(self, timeout_s: float) -> None:
+        """Learns the partitions of the topics subscribed to.
+
+        A member that joins before it knows them is given none, and the group rebalances again.
+        """
+        update = self._cluster.request_update()
+        self._net.run(self._manager.wait_for, update, timeout_s * 1000)
 
     def lag(self) -> dict[TopicPartition, int]:
         """Records between the position and the high watermark, where both are known."""

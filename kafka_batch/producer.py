@@ -4,15 +4,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
 from kafka.partitioner import murmur2
+from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.structs import TopicPartition
 
-from kafka_batch.batch import Batch, Headers
-from kafka_batch.client import Producer, Record
+from kafka_batch.batch import Batch, Headers, Record
+from kafka_batch.client import Producer
 
 
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key, as Kafka's own default partitioner places it (murmur2)."""
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def record_size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """The most bytes that a batch of this one record takes, which a topic's max.message.bytes
+    bounds (for a record that is not compressed)."""
+    present = [(name, b"" if content is None else content) for name, content in headers]
+    return int(DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, present))
 
 
 class BatchProducer(Producer):
@@ -37,19 +45,9 @@ class BatchProducer(Producer):
         records = self._records(batch, rows, extra_headers or repeat(()))
         self._place(batch, topic, rows, records)
 
-    def replace(
-        self,
-        batch: Batch,
-        topic: str,
-        row: int,
-        *,
-        timestamp_ms: int,
-        value: bytes | None,
-        extra_headers: Headers,
-    ) -> None:
-        """Passes on one row with another timestamp and value, to where `forward` would."""
-        headers = [*batch.headers[row], *extra_headers]
-        self._place(batch, topic, [row], [(timestamp_ms, batch.keys[row], value, headers)])
+    def replace(self, batch: Batch, topic: str, row: int, record: Record) -> None:
+        """Sends a record in the place of one row: to where `forward` would pass that row on."""
+        self._place(batch, topic, [row], [record])
 
     def _records(
         self, batch: Batch, rows: Sequence[int], extra_headers: Iterable[Headers]

@@ -19,7 +19,7 @@ from kafka import AsyncConsumerRebalanceListener
 from kafka.errors import KafkaError, RebalanceInProgressError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
-from kafka_batch.batch import Batch, Headers
+from kafka_batch.batch import Batch, Headers, Record
 from kafka_batch.client import never
 from kafka_batch.consumer import BatchConsumer
 from kafka_batch.errors import Refused, StartAnew, StreamError, one_line, translate
@@ -53,6 +53,7 @@ _PRODUCER = {
     "delivery_timeout_ms": 20_000,  # [5]
 }
 _TRANSACTION_TIMEOUT_MS = 10_000
+_METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 9.0  # within the Kafka transaction's own time-out
 _HAND_OVER_TIMEOUT_S = 6.0  # heartbeats stand still meanwhile: well within the session
 
@@ -162,10 +163,10 @@ class Stream:
         with self._translated():
             self._producer.forward(batch, topic, rows, extra_headers)
 
-    def replace(self, batch: Batch, topic: str, row: int, **changed: Any) -> None:
-        """Passes on one row, changed: see `BatchProducer.replace`."""
+    def replace(self, batch: Batch, topic: str, row: int, record: Record) -> None:
+        """Sends a record in the place of one row: see `BatchProducer.replace`."""
         with self._translated():
-            self._producer.replace(batch, topic, row, **changed)
+            self._producer.replace(batch, topic, row, record)
 
     def commit(self) -> None:
         """Makes all that was read and forwarded since the last commit final, together.
@@ -240,6 +241,7 @@ class Stream:
             **_CONSUMER,
         )
         consumer.subscribe([self._config.topic], listener=_Rebalance(self))
+        consumer.refresh_metadata(_METADATA_TIMEOUT_S)
         return consumer
 
     # -- reading

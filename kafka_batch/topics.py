@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from kafka.errors import (
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from kafka_batch.client import Admin
 from kafka_batch.errors import Refused, StartAnew, one_line, translate
@@ -111,8 +117,11 @@ def _configs(admin: Admin, names: list[str]) -> dict[str, Mapping[str, Any]]:
 
 
 def _limits(name: str, topic: Mapping[str, Any], configs: Mapping[str, Any]) -> TopicLimits:
-    if topic["error_code"]:
-        raise Refused(f"topic {name!r}: {one_line(for_code(topic['error_code'])())}")
+    problem = for_code(topic["error_code"])
+    if problem is UnknownTopicOrPartitionError:
+        raise Refused(f"topic {name!r} does not exist: create it, or mend the name")
+    if problem is not NoError:
+        raise Refused(f"topic {name!r}: {one_line(problem())}")
     limits = {"max_bytes": configs.get(_MAX_BYTES), "max_ahead_ms": configs.get(_MAX_AHEAD)}
     known = {key: int(config["value"]) for key, config in limits.items() if config is not None}
     return TopicLimits(len(topic["partitions"]), **known)

@@ -1,8 +1,9 @@
 """Health: the loop leaves the time of its last turn in a file, and a health check reads it.
 
-    python -m kafka_batch.service.health FILE [SECONDS]
+    python kafka_batch/service/health.py FILE [SECONDS]
 
-exits with 0 where the last turn is at most that long ago (30 by default), else with 1.
+exits with 0 where the last turn is at most that long ago (30 by default), else with 1. Run as a
+file it imports nothing but the standard library, so that a check costs some 30 ms.
 """
 
 import sys

@@ -1,0 +1,63 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON ?= python3
+BIN := .venv/bin
+LOCAL_BROKER := localhost:9094
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv/installed: requirements.txt
+	@echo "making .venv and installing what requirements.txt pins"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.PHONY: up
+up: ## run everything until Ctrl-C: with Docker where an engine answers, else without
+	@if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; \
+	then echo "a Docker engine answers: docker compose up"; docker compose up --build; \
+	else echo "no Docker engine answers: running on this machine"; $(MAKE) --no-print-directory up-local; fi
+
+.PHONY: up-local
+up-local: .venv/installed ## run everything until Ctrl-C, without Docker
+	@KAFKA_BROKER_URL=$(LOCAL_BROKER) $(BIN)/python -m broker run -- \
+		sh -c '$(BIN)/python -m detector create-topics && exec $(BIN)/honcho start'
+
+.PHONY: down
+down: ## stop and remove the containers, the network and the data
+	docker compose down --volumes
+
+.PHONY: test
+test: lint types ## everything: lint, types, and all tests on a real Kafka
+	@docker info >/dev/null 2>&1 || echo "no Docker engine answers: the compose test is skipped"
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: .venv/installed ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: .venv/installed ## static types
+	$(BIN)/mypy
+
+.PHONY: unit
+unit: .venv/installed ## the tests that need no Kafka: seconds
+	$(BIN)/python -m pytest test/unit test/contract
+
+.PHONY: requirements
+requirements: .venv/installed ## pin what pyproject.toml asks for, with hashes
+	$(call pin,generator,generator/requirements.txt)
+	$(call pin,detector,detector/requirements.txt)
+	$(call pin,report,test/report/requirements.txt)
+	$(call pin,dev,requirements.txt)
+
+.PHONY: clean
+clean: ## remove what was installed and built here
+	rm -rf .venv .broker .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+pin = $(BIN)/uv pip compile --quiet --generate-hashes --universal --no-emit-index-url --no-header \
+	--python-version 3.11 --extra $(1) --output-file $(2) pyproject.toml

@@ -1,0 +1,117 @@
+"""The middle step of the loop: which row of a batch goes to which topic, with which headers.
+
+Values in, values out: nothing is sent here.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+
+from detector.rules import Reason, Rules
+from detector.transaction import Unreadable, parse
+from kafka_batch import Batch, Headers, Record, TopicLimits, record_size
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A row that gets no verdict, and the record that tells of it in its place."""
+
+    row: int
+    code: str
+    record: Record
+
+
+@dataclass(slots=True)
+class Routed:
+    """A judged batch: its rows by destination, each in offset order."""
+
+    legit: list[int] = field(default_factory=list)
+    fraud: list[int] = field(default_factory=list)
+    fraud_headers: list[Headers] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What every output topic takes: bytes of a record with its headers, and the milliseconds
+    that a timestamp may be ahead of the broker's clock."""
+
+    max_bytes: int
+    max_ahead_ms: int
+
+    @classmethod
+    def of(cls, topics: Iterable[TopicLimits]) -> "Limits":
+        """The strictest of several topics' limits."""
+        known = list(topics)
+        return cls(min(t.max_bytes for t in known), min(t.max_ahead_ms for t in known))
+
+
+def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int) -> Routed:
+    """Judges every row of a batch.
+
+    `now_ms`, our clock, serves only to foresee which timestamps the broker would refuse. Where
+    the broker's clock is behind ours it refuses a few more; the stream then starts anew, until
+    that clock has caught up.
+    """
+    routed = Routed()
+    latest_ms = now_ms + limits.max_ahead_ms
+    for row, value in enumerate(batch.values):
+        outcome = parse(value)
+        if isinstance(outcome, Unreadable):
+            routed.dead.append(_dead_letter(batch, row, outcome, limits, now_ms))
+            continue
+        headers = _verdict(rules.judge(outcome), rules.version)
+        if fault := _fault(batch, row, headers, limits.max_bytes, latest_ms):
+            routed.dead.append(_dead_letter(batch, row, fault, limits, now_ms))
+        elif headers:
+            routed.fraud.append(row)
+            routed.fraud_headers.append(headers)
+        else:
+            routed.legit.append(row)
+    return routed
+
+
+def _verdict(reasons: Sequence[Reason], rules_version: str) -> Headers:
+    if not reasons:
+        return ()
+    return (
+        ("rules", ",".join(reason.rule for reason in reasons).encode()),
+        ("reasons", json.dumps([asdict(reason) for reason in reasons]).encode()),
+        ("rules_version", rules_version.encode()),
+    )
+
+
+def _fault(
+    batch: Batch, row: int, headers: Headers, max_bytes: int, latest_ms: int
+) -> Unreadable | None:
+    """Why the broker would refuse the row as it is."""
+    if batch.timestamps[row] > latest_ms:
+        return Unreadable("bad_timestamp", "the timestamp is further ahead than the topics take")
+    size = record_size(batch.keys[row], batch.values[row], [*batch.headers[row], *headers])
+    if size > max_bytes:
+        return Unreadable("too_large", f"{size} bytes with headers; the topics take {max_bytes}")
+    return None
+
+
+def _dead_letter(
+    batch: Batch, row: int, fault: Unreadable, limits: Limits, now_ms: int
+) -> DeadLetter:
+    """The record as it came, with headers that say what is wrong; what the broker would refuse
+    of it is left out, and found at its origin."""
+    timestamp_ms, key, value = batch.timestamps[row], batch.keys[row], batch.values[row]
+    headers: list[tuple[str, bytes | None]] = [
+        ("error", fault.code.encode()),
+        ("error_detail", fault.detail.encode()),
+        ("origin", f"{batch.topic}/{batch.partition}/{batch.offsets[row]}".encode()),
+    ]
+    if timestamp_ms > now_ms + limits.max_ahead_ms:
+        headers.append(("origin_timestamp", str(timestamp_ms).encode()))
+        timestamp_ms = now_ms
+    own = batch.headers[row]
+    for record in (
+        (timestamp_ms, key, value, [*own, *headers]),
+        (timestamp_ms, key, None, [*own, *headers]),
+    ):
+        if record_size(*record[1:]) <= limits.max_bytes:
+            return DeadLetter(row, fault.code, record)
+    return DeadLetter(row, fault.code, (timestamp_ms, None, None, headers))

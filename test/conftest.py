@@ -1,0 +1,101 @@
+"""One real Kafka for the whole session, and topics of its own for each test."""
+
+import os
+import shutil
+import socket
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from detecting import wait_until
+
+from broker import Cluster
+from kafka_batch import StartAnew, create_topics, describe_topics
+
+
+@dataclass(frozen=True)
+class Kafka:
+    bootstrap_servers: str
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """From the released jars where Java and Maven are there, else from the Docker image."""
+    jars = shutil.which("java") and shutil.which("mvn")
+    if jars and os.environ.get("TEST_BROKER") != "docker":
+        with Cluster(tmp_path_factory.mktemp("kafka")) as cluster:
+            yield Kafka(cluster.bootstrap_servers)
+    else:
+        with kafka_in_a_container() as found:
+            yield found
+
+
+@pytest.fixture
+def new_topic(kafka: Kafka) -> Callable[..., str]:
+    def create(partitions: int = 4, **configs: str) -> str:
+        name = f"topic-{uuid.uuid4().hex[:12]}"
+        create_topics(kafka.bootstrap_servers, {name: configs}, partitions, 1)
+        return name
+
+    return create
+
+
+@pytest.fixture
+def free_port() -> int:
+    return _free_port()
+
+
+def _free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def kafka_in_a_container() -> Iterator[Kafka]:
+    port = _free_port()
+    settings = {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://localhost:{port}",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "KAFKA_TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS": "1000",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+    }
+    flags = [word for key, value in settings.items() for word in ("-e", f"{key}={value}")]
+    publish = ["-p", f"127.0.0.1:{port}:{port}"]
+    command = ["docker", "run", "-d", "--rm", *publish, *flags, "apache/kafka:4.3.1"]
+    container = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        found = Kafka(f"localhost:{port}")
+        wait_until_it_answers(found)
+        yield found
+    finally:
+        subprocess.run(["docker", "kill", container], capture_output=True, check=True)
+
+
+def wait_until_it_answers(kafka: Kafka) -> None:
+    def answers() -> bool:
+        try:
+            describe_topics(kafka.bootstrap_servers, [])
+        except StartAnew:
+            return False
+        return True
+
+    wait_until(answers, "Kafka answers")
+
+
+def running_in(directory: Path) -> list[str]:
+    """Command lines of the processes that mention a directory."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if str(directory) in line]

@@ -1,0 +1,339 @@
+"""The detector on a real Kafka, as a process: what goes in comes out once, and unchanged."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from detecting import (
+    REPOSITORY,
+    Topics,
+    committed,
+    numbers,
+    running,
+    send,
+    send_numbered,
+    some_topics,
+    transaction,
+    wait_until,
+    wait_until_judged,
+)
+from kafka import KafkaAdminClient
+
+
+@pytest.fixture
+def topics(kafka: Any, new_topic: Callable[..., str]) -> Topics:
+    return some_topics(kafka.bootstrap_servers, new_topic)
+
+
+def by_partition(records: list[Any]) -> dict[int, list[bytes]]:
+    found: dict[int, list[bytes]] = {}
+    for record in sorted(records, key=lambda r: (r.partition, r.offset)):
+        found.setdefault(record.partition, []).append(record.value)
+    return found
+
+
+def test_every_record_comes_out_once_in_order_and_unchanged(topics: Topics, tmp_path: Path) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    amounts = ["899.99", "900", "900.00", "1.00"]
+    sent = [
+        (n % 4, (now_ms + n, f"n{n}".encode(), transaction(n, amounts[n % 3]), [("h", None)]))
+        for n in range(2_000)
+    ]
+    send(topics, sent)
+    with running(topics, tmp_path / "log") as detector:
+        wait_until_judged(topics, len(sent))
+        assert detector.stop() == 0
+
+    for topic, suspicious in ((topics.legit, False), (topics.fraud, True)):
+        expected = [
+            (partition, record)
+            for partition, record in sent
+            if (b":900" in record[2]) is suspicious
+        ]
+        found = committed(topics, topic)
+        assert Counter(
+            (r.partition, r.timestamp, r.key, r.value, tuple(r.headers[:1])) for r in found
+        ) == Counter((p, ts, key, value, tuple(h)) for p, (ts, key, value, h) in expected)
+        assert by_partition(found) == {
+            p: [record[2] for q, record in expected if q == p] for p in range(4)
+        }
+        assert {len(r.headers) for r in found} == {4 if suspicious else 1}
+
+
+def test_a_fraud_says_which_rule_fired_and_why(topics: Topics, tmp_path: Path) -> None:
+    send(topics, [(0, (1, b"k", transaction(1, "950.5"), ()))])
+    with running(topics, tmp_path / "log", FRAUD_THRESHOLD="950"):
+        (fraud,) = wait_until_judged(topics, 1)
+    headers = dict(fraud.headers)
+    assert fraud.topic == topics.fraud
+    assert headers["rules"] == b"large_amount"
+    assert len(headers["rules_version"]) == 12
+    (reason,) = json.loads(headers["reasons"])
+    assert reason["observed"] == "950.50"
+    assert reason["threshold"] == "950.00"
+    assert reason["window_ms"] is None
+    assert reason["text"] == "950.50 USD is at least 950.00 USD."
+
+
+def test_what_cannot_be_read_becomes_a_dead_letter_and_the_rest_goes_on(
+    topics: Topics, tmp_path: Path
+) -> None:
+    hostile = {
+        b"": "empty_value",
+        None: "null_value",
+        b"\xff\xfe": "not_utf8",
+        b"{": "not_json",
+        b"[1]": "not_object",
+        b'{"source":"a"}': "missing_field",
+        transaction(1, '"900"'): "bad_amount",
+        transaction(1, "1e400"): "bad_amount",
+        transaction(1, "-1"): "bad_amount",
+        transaction(1, "NaN"): "not_json",
+        b"[" * 100_000: "too_deep",
+        b"x" * 900_000: "not_json",
+        transaction(1)[:-1] + b',"amount":1}': "duplicate_field",
+    }
+    sent = [(0, (1, None, value, [("own", b"x")])) for value in hostile]
+    sent.insert(5, (0, (1, None, transaction(2), ())))
+    send(topics, sent)
+    with running(topics, tmp_path / "log"):
+        wait_until_judged(topics, len(sent))
+    dead = committed(topics, topics.dead_letter)
+    assert {r.value: dict(r.headers)["error"].decode() for r in dead} == hostile
+    assert all(r.headers[0] == ("own", b"x") and r.timestamp == 1 for r in dead)
+    origins = {dict(r.headers)["origin"].decode() for r in dead}
+    assert origins == {f"{topics.transactions}/0/{n}" for n in range(len(sent)) if n != 5}
+    assert [r.value for r in committed(topics, topics.legit)] == [transaction(2)]
+
+
+def test_what_the_output_topics_would_refuse_becomes_a_dead_letter(
+    kafka: Any, new_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    lenient = {"message.timestamp.after.max.ms": str(2**62), "max.message.bytes": "3000000"}
+    outputs = [new_topic(4, **{"max.message.bytes": "100000"}) for _ in range(3)]
+    topics = Topics(kafka.bootstrap_servers, new_topic(4, **lenient), *outputs)
+    tomorrow_ms = time.time_ns() // 1_000_000 + 86_400_000
+    large = transaction(3)[:-1] + b',"note":"' + b"x" * 200_000 + b'"}'
+    sent = [
+        (0, (tomorrow_ms, b"ahead", transaction(1), ())),
+        (1, (1, b"large", large, ())),
+        (2, (1, b"k" * 200_000, b"large key", ())),
+        (3, (1, b"fine", transaction(2), ())),
+    ]
+    send(topics, sent)
+    with running(topics, tmp_path / "log"):
+        wait_until_judged(topics, len(sent))
+    dead = {r.partition: r for r in committed(topics, topics.dead_letter)}
+    ahead, bulky, bare = dead[0], dead[1], dead[2]
+    assert dict(ahead.headers)["error"] == b"bad_timestamp"
+    assert dict(ahead.headers)["origin_timestamp"] == str(tomorrow_ms).encode()
+    assert ahead.timestamp < tomorrow_ms
+    assert (ahead.key, ahead.value) == (b"ahead", transaction(1))
+    assert dict(bulky.headers)["error"] == b"too_large"
+    assert (bulky.key, bulky.value, bulky.timestamp) == (b"large", None, 1)
+    assert (bare.key, bare.value) == (None, None)
+    assert [r.key for r in committed(topics, topics.legit)] == [b"fine"]
+
+
+def test_a_record_of_the_largest_size_the_input_takes_is_delivered(
+    topics: Topics, tmp_path: Path
+) -> None:
+    note = b"x" * (1_048_588 - 300)
+    sent = [
+        (0, (1, b"k", transaction(1, "900")[:-1] + b',"note":"' + note + b'"}', ())),
+        (1, (1, b"k", b"not JSON " + note, ())),
+    ]
+    send(topics, sent)
+    with running(topics, tmp_path / "log"):
+        found = wait_until_judged(topics, 2)
+    assert {r.topic: r.value for r in found} == {
+        topics.fraud: sent[0][1][2],
+        topics.dead_letter: sent[1][1][2],
+    }
+
+
+DIES_BEFORE_COMMIT = """
+import sys, time
+from kafka_batch import Stream, StreamConfig
+
+class Nobody:
+    def committed(self, seconds): pass
+    def aborted(self): pass
+    def rebalanced(self, partitions): pass
+
+stream = Stream(StreamConfig(sys.argv[1], sys.argv[2], sys.argv[3]), Nobody())
+read = 0
+while read < int(sys.argv[5]):
+    stream._caught_up, stream._commit_at = False, float("inf")
+    for batch in stream.read():
+        stream.forward(batch, sys.argv[4], range(len(batch)))
+        read += len(batch)
+stream._producer.deliver(30)
+print("sent", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_detector_killed_between_send_and_commit_loses_and_repeats_nothing(
+    topics: Topics, tmp_path: Path
+) -> None:
+    send_numbered(topics, 0, 500)
+    arguments = [topics.bootstrap_servers, topics.group, topics.transactions, topics.legit, "500"]
+    with subprocess.Popen(
+        [sys.executable, "-c", DIES_BEFORE_COMMIT, *arguments],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "sent\n"
+        first.kill()
+    with running(topics, tmp_path / "log") as second:
+        judged = wait_until_judged(topics, 500)
+        assert second.stop() == 0
+    assert numbers(judged) == list(range(500))
+    assert numbers(committed(topics, topics.legit, topics.fraud)) == list(range(500))
+    # The control: the first one's records are there, for a reader who doesn't ask for committed.
+    assert len(committed(topics, topics.legit, isolation="read_uncommitted")) == 500 + 450
+
+
+def test_detectors_that_come_and_go_lose_and_repeat_nothing(topics: Topics, tmp_path: Path) -> None:
+    """1 -> 2 -> 1 detectors under load, each change while records flow."""
+    total = 0
+
+    def more() -> None:
+        nonlocal total
+        send_numbered(topics, total, 400)
+        total += 400
+
+    with running(topics, tmp_path / "first") as first:
+        first.wait_until_said("judging")
+        more()
+        with running(topics, tmp_path / "second") as second:
+            second.wait_until_said("judging")
+            for _ in range(5):
+                more()
+            wait_until(lambda: shares(topics, 2), "each has its share of the partitions")
+            for _ in range(5):
+                more()
+            assert first.stop() == 0
+            for _ in range(5):
+                more()
+            wait_until_judged(topics, total)
+            assert second.stop() == 0
+    assert numbers(committed(topics, topics.legit, topics.fraud)) == list(range(total))
+
+
+def shares(topics: Topics, members: int) -> bool:
+    """Whether so many members have partitions each."""
+    admin = KafkaAdminClient(bootstrap_servers=topics.bootstrap_servers)
+    try:
+        group = admin.describe_groups([topics.group])[topics.group]
+        owned = [member["member_assignment"] for member in group["members"]]
+        return len(owned) == members and all(owned)
+    finally:
+        admin.close()
+
+
+def test_a_killed_detectors_work_is_taken_over_by_the_other(topics: Topics, tmp_path: Path) -> None:
+    with running(topics, tmp_path / "first") as first, running(topics, tmp_path / "second"):
+        wait_until(lambda: shares(topics, 2), "each has its share of the partitions")
+        send_numbered(topics, 0, 2_000)
+        first.signal(signal.SIGKILL)
+        first.ended()
+        send_numbered(topics, 2_000, 400)
+        assert numbers(wait_until_judged(topics, 2_400)) == list(range(2_400))
+
+
+def test_a_detector_that_was_stopped_for_longer_than_its_session_repeats_nothing(
+    topics: Topics, tmp_path: Path
+) -> None:
+    """The zombie: it wakes up with an open transaction for partitions it lost."""
+    with running(topics, tmp_path / "zombie") as zombie:
+        zombie.wait_until_said("judging")
+        send_numbered(topics, 0, 400)
+        wait_until_judged(topics, 400)
+        zombie.signal(signal.SIGSTOP)
+        send_numbered(topics, 400, 400)
+        with running(topics, tmp_path / "heir") as heir:
+            wait_until_judged(topics, 800)
+            zombie.signal(signal.SIGCONT)
+            wait_until(lambda: shares(topics, 2), "the zombie is a member again")
+            send_numbered(topics, 800, 400)
+            assert numbers(wait_until_judged(topics, 1_200)) == list(range(1_200))
+            assert (zombie.stop(), heir.stop()) == (0, 0)
+
+
+def test_at_least_once_delivers_everything_and_commits_its_offsets(
+    topics: Topics, tmp_path: Path
+) -> None:
+    send_numbered(topics, 0, 300)
+    for name in ("first", "second"):
+        with running(topics, tmp_path / name, PROCESSING_GUARANTEE="at_least_once") as detector:
+            detector.wait_until_said("judging")
+            wait_until_judged(topics, 300)
+            assert detector.stop() == 0
+    assert numbers(committed(topics, topics.legit, topics.fraud)) == list(range(300))
+
+
+def test_a_stable_identity_lets_a_killed_detector_go_on_where_it_stood(
+    topics: Topics, tmp_path: Path
+) -> None:
+    with running(topics, tmp_path / "first", INSTANCE_ID="one") as first:
+        send_numbered(topics, 0, 300)
+        wait_until_judged(topics, 300)
+        first.signal(signal.SIGKILL)
+        first.ended()
+    send_numbered(topics, 300, 300)
+    with running(topics, tmp_path / "again", INSTANCE_ID="one"):
+        assert numbers(wait_until_judged(topics, 600)) == list(range(600))
+
+
+def test_a_second_detector_with_the_same_identity_makes_the_first_give_up(
+    topics: Topics, tmp_path: Path
+) -> None:
+    with running(topics, tmp_path / "first", INSTANCE_ID="one") as first:
+        first.wait_until_said("judging")
+        send_numbered(topics, 0, 100)
+        wait_until_judged(topics, 100)
+        with running(topics, tmp_path / "usurper", INSTANCE_ID="one") as usurper:
+            usurper.wait_until_said("judging")
+            send_numbered(topics, 100, 100)
+            assert first.ended() == 1
+            assert "another process may run with INSTANCE_ID 'one'" in first.said()
+            assert numbers(wait_until_judged(topics, 200)) == list(range(200))
+            assert usurper.stop() == 0
+
+
+def test_a_topic_that_does_not_exist_is_one_clear_line(topics: Topics, tmp_path: Path) -> None:
+    with running(topics, tmp_path / "log", FRAUD_TOPIC="no-such-topic") as detector:
+        assert detector.ended() == 1
+    (line,) = detector.said().splitlines()
+    assert "topic 'no-such-topic' does not exist" in json.loads(line)["reason"]
+
+
+def test_metrics_tell_what_was_committed(topics: Topics, tmp_path: Path, free_port: int) -> None:
+    send_numbered(topics, 0, 100)
+    send(topics, [(0, (1, None, b"?", ()))])
+    with running(topics, tmp_path / "log", METRICS_PORT=str(free_port)):
+        wait_until_judged(topics, 101)
+
+        def scraped() -> list[str]:
+            with urllib.request.urlopen(f"http://localhost:{free_port}/metrics") as page:
+                return page.read().decode().splitlines()
+
+        wait_until(lambda: "detector_records_read_total 101.0" in scraped(), "101 records read")
+        lines = scraped()
+    assert 'detector_records_written_total{verdict="legit"} 90.0' in lines
+    assert 'detector_records_written_total{verdict="fraud"} 10.0' in lines
+    assert 'detector_dead_letters_total{error="not_json"} 1.0' in lines
+    assert any(line.startswith("detector_commit_duration_seconds_count ") for line in lines)
+    assert 'detector_lag_records{partition="0"} 0.0' in lines
