@@ -1,0 +1,56 @@
+"""python -m generator [--help]"""
+
+import argparse
+import os
+import sys
+
+import structlog
+from prometheus_client import start_http_server
+
+from generator.loop import Generator
+from generator.metrics import Metrics
+from generator.settings import GeneratorSettings
+from kafka_batch import Refused
+from kafka_batch.service.anew import run_until_done
+from kafka_batch.service.health import Pulse
+from kafka_batch.service.logs import set_up_logs
+from kafka_batch.service.settings import SettingsError
+from kafka_batch.service.stop import Stop
+
+_WRONG_SETTINGS, _REFUSED = 2, 1
+
+
+def main() -> int:
+    """Runs the generator, and returns the exit status."""
+    stop = Stop()
+    stop.on_signals()
+    _parser().parse_args()
+    try:
+        settings = GeneratorSettings.from_environment(os.environ)
+    except SettingsError as error:
+        sys.stderr.write(f"generator: {error}\n")
+        return _WRONG_SETTINGS
+    set_up_logs(settings.log_level)
+    pulse = Pulse(settings.health_file)
+    metrics = Metrics(settings.transactions_per_second, pulse.age_s)
+    if settings.metrics_port is not None:
+        start_http_server(settings.metrics_port, registry=metrics.registry)
+    try:
+        run_until_done(Generator(settings, metrics, pulse, stop).run, stop)
+    except Refused as reason:
+        structlog.get_logger("generator").error("giving up", reason=str(reason))
+        return _REFUSED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog="python -m generator",
+        description="Writes random transactions to Kafka, at a steady rate.",
+        epilog=f"settings, from the environment:\n{GeneratorSettings.variables()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""The generator's loop: what is due is made, sent, and its result looked at."""
+
+import time
+from collections import defaultdict
+
+import structlog
+from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
+
+from generator.metrics import Metrics
+from generator.pace import Pace, Unthrottled
+from generator.settings import GeneratorSettings
+from generator.transactions import Chunk, Transactions
+from kafka_batch import BatchProducer, Record, Refused, describe_topics, one_line, partition_of
+from kafka_batch.errors import translate
+from kafka_batch.service.health import Pulse
+from kafka_batch.service.stop import Stop
+
+_REPORT_S = 10.0
+_RATE_S = 2.0
+_STALLED_S = 5.0
+_PAUSE_S = 0.002
+_LEAST_UNDELIVERED, _MOST_UNDELIVERED = 1_000, 50_000
+_DELIVERY_S = 3.0  # of what was made, once it is told to stop; within the grace of `Stop`
+_NEVER_MS = 10 * 365 * 86_400_000  # an outage of any length delays what was made, no more
+
+log = structlog.get_logger("generator")
+
+
+class Generator:
+    """Makes transactions until it is told to stop, or has made as many as it shall."""
+
+    def __init__(
+        self, settings: GeneratorSettings, metrics: Metrics, pulse: Pulse, stop: Stop
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._pulse = pulse
+        self._stop = stop
+        self._transactions = Transactions(settings.accounts, settings.seed)
+        self._targets: dict[str, TopicPartition] = {}  # source account -> where its records go
+        rate = settings.transactions_per_second or _MOST_UNDELIVERED
+        self._bound = min(max(rate, _LEAST_UNDELIVERED), _MOST_UNDELIVERED)
+
+    def run(self) -> None:
+        """Generates, and delivers all that was made.
+
+        Raises:
+            kafka_batch.StartAnew: no broker answers; nothing was made yet.
+            kafka_batch.Refused: the broker refuses what is sent, or it can't be delivered in time
+                once the process was told to stop.
+        """
+        self._pulse.beat()
+        topic = self._settings.transactions_topic
+        known = describe_topics(self._settings.kafka_broker_url, [topic])
+        self._targets = self._places(known[topic].partitions)
+        producer = self._open()
+        try:
+            self._generate(producer)
+            self._deliver(producer)
+        except KafkaError as error:
+            raise Refused(f"a transaction was not stored: {one_line(error)}") from error
+        finally:
+            producer.close(timeout=1)
+
+    def _open(self) -> BatchProducer:
+        try:
+            return BatchProducer(
+                self._stop.deadline,
+                bootstrap_servers=self._settings.kafka_broker_url,
+                acks="all",
+                linger_ms=10,
+                batch_size=256 << 10,
+                max_block_ms=10_000,
+                request_timeout_ms=10_000,
+                delivery_timeout_ms=_NEVER_MS,
+                reconnect_backoff_max_ms=1_000,
+                bootstrap_timeout_ms=4_000,
+                allow_auto_create_topics=False,
+            )
+        except KafkaError as error:
+            raise translate(error) from error
+
+    def _places(self, partitions: int) -> dict[str, TopicPartition]:
+        topic = self._settings.transactions_topic
+        return {
+            account: TopicPartition(topic, partition_of(account.encode(), partitions))
+            for account in self._transactions.accounts
+        }
+
+    def _generate(self, producer: BatchProducer) -> None:
+        rate = self._settings.transactions_per_second
+        left = self._settings.transactions_total or float("inf")
+        pace = Pace(rate, time.monotonic()) if rate else Unthrottled()
+        watch = _Watch(self._metrics, rate)
+        log.info("generating", topic=self._settings.transactions_topic, per_second=rate)
+        while left and not self._stop.requested:
+            self._metrics.delivered(producer.reap())
+            room = self._bound - producer.undelivered
+            count = int(min(pace.due(time.monotonic()), room, left))
+            if count > 0:
+                self._send(producer, self._transactions.take(count))
+                pace.made(count)
+                left -= count
+            self._pulse.beat()
+            watch.turn(pace.skipped, blocked=room <= 0)
+            self._stop.sleep(_PAUSE_S if room <= 0 else pace.pause_s(time.monotonic()))
+
+    def _send(self, producer: BatchProducer, chunk: Chunk) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        targets = self._targets
+        records: defaultdict[TopicPartition, list[Record]] = defaultdict(list)
+        for source, value in zip(chunk.sources, chunk.values, strict=True):
+            records[targets[source]].append((now_ms, source.encode(), value, ()))
+        for target, its_records in records.items():
+            producer.extend(target, its_records)
+        self._metrics.made(len(chunk.values))
+
+    def _deliver(self, producer: BatchProducer) -> None:
+        try:
+            # Without a word to stop, whatever time it takes.
+            patience_s = _DELIVERY_S if self._stop.requested else float("inf")
+            self._metrics.delivered(producer.deliver(patience_s))
+        finally:
+            metrics = self._metrics
+            log.info(
+                "stopped",
+                made=metrics.made_total,
+                delivered=metrics.made_total - producer.undelivered,
+                skipped=metrics.skipped_total,
+            )
+
+
+class _Watch:
+    """Says when the loop stalls and goes on, what it skips, and every ten seconds what it did."""
+
+    def __init__(self, metrics: Metrics, asked: int) -> None:
+        self._metrics = metrics
+        self._asked = asked
+        now = time.monotonic()
+        self._moved_at = self._rate_at = self._report_at = now
+        self._delivered = self._rated = self._reported = metrics.delivered_total
+        self._stalled = False
+
+    def turn(self, skipped: int, *, blocked: bool) -> None:
+        now, delivered = time.monotonic(), self._metrics.delivered_total
+        if delivered != self._delivered or not blocked:
+            self._delivered, self._moved_at = delivered, now
+        self._note_stall(now)
+        if skipped > self._metrics.skipped_total:
+            missed = skipped - self._metrics.skipped_total
+            log.warning("skipped what came due during a stall", transactions=missed)
+            self._metrics.skipped(missed)
+        if now >= self._rate_at + _RATE_S:
+            self._metrics.reached((delivered - self._rated) / (now - self._rate_at))
+            self._rate_at, self._rated = now, delivered
+        if now >= self._report_at + _REPORT_S:
+            self._report(now, delivered)
+
+    def _note_stall(self, now: float) -> None:
+        if now - self._moved_at > _STALLED_S and not self._stalled:
+            log.warning("stalled: no broker acknowledges", since_s=round(now - self._moved_at))
+            self._stalled = True
+        elif self._stalled and now == self._moved_at:
+            log.info("going on")
+            self._stalled = False
+
+    def _report(self, now: float, delivered: int) -> None:
+        reached = (delivered - self._reported) / (now - self._report_at)
+        log.info(
+            "generated",
+            made=self._metrics.made_total,
+            delivered=delivered,
+            per_second=round(reached, 1),
+            asked=self._asked,
+        )
+        self._report_at, self._reported = now, delivered
