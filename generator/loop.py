@@ -97,8 +97,9 @@ class Generator:
         while left and not self._stop.requested:
             self._metrics.delivered(producer.reap())
             room = self._bound - producer.undelivered
-            count = int(min(pace.due(time.monotonic()), room, left))
-            if count > 0:
+            # While there is no room nothing is asked of the pace: a stall is one debt at its end.
+            count = int(min(pace.due(time.monotonic()), room, left)) if room > 0 else 0
+            if count:
                 self._send(producer, self._transactions.take(count))
                 pace.made(count)
                 left -= count
