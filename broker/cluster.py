@@ -203,14 +203,22 @@ class Cluster:
         try:
             for node in self.nodes:
                 node.launch()
-            deadline = time.monotonic() + _START_S
-            while not all(node.answers() for node in self.nodes):
-                if time.monotonic() > deadline:
-                    raise BrokerUnavailable(f"Kafka did not answer within {_START_S:.0f} s")
-                time.sleep(_SLICE_S)
+            self.wait_until_up()
         except BaseException:
             self.kill()
             raise
+
+    def wait_until_up(self) -> None:
+        """Returns when every node accepts connections.
+
+        Raises:
+            BrokerUnavailable: a node has ended, or doesn't answer in time.
+        """
+        deadline = time.monotonic() + _START_S
+        while not all(node.answers() for node in self.nodes):
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(f"Kafka did not answer within {_START_S:.0f} s")
+            time.sleep(_SLICE_S)
 
     def stop(self) -> None:
         """Ends all nodes cleanly, and at once: the last ones alone could not agree on anything."""

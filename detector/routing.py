@@ -76,7 +76,10 @@ def _verdict(reasons: Sequence[Reason], rules_version: str) -> Headers:
         return ()
     return (
         ("rules", ",".join(reason.rule for reason in reasons).encode()),
-        ("reasons", json.dumps([asdict(reason) for reason in reasons]).encode()),
+        (
+            "reasons",
+            json.dumps([asdict(reason) for reason in reasons], separators=(",", ":")).encode(),
+        ),
         ("rules_version", rules_version.encode()),
     )
 

@@ -26,6 +26,9 @@ def run_until_done(run: Callable[[], None], stop: Stop) -> None:
         try:
             return run()
         except StartAnew as reason:
+            if stop.requested:
+                log.warning("stopping; what was not committed is read again", reason=str(reason))
+                return None
             steady = time.monotonic() - started > _STEADY_S
             pause = _FIRST_PAUSE_S if steady else min(2 * pause, _LONGEST_PAUSE_S)
             log.warning("starting anew", reason=str(reason), pause_s=pause)

@@ -1,0 +1,139 @@
+"""The generator on a real Kafka, as a process: what it makes is stored, once, at the asked rate."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from detecting import REPOSITORY, Topics, committed, wait_until
+
+from broker import Cluster
+from generator.transactions import Transactions
+from kafka_batch import create_topics, partition_of
+
+
+@contextmanager
+def generating(
+    bootstrap_servers: str, topic: str, **settings: str
+) -> Iterator["subprocess.Popen[str]"]:
+    environment = {"KAFKA_BROKER_URL": bootstrap_servers, "TRANSACTIONS_TOPIC": topic, **settings}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "generator"],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def lines(process: "subprocess.Popen[str]") -> list[dict[str, Any]]:
+    """What it said until its end, which is waited for."""
+    _, said = process.communicate(timeout=90)
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def stored(bootstrap_servers: str, topic: str) -> list[Any]:
+    return committed(Topics(bootstrap_servers, topic, "", "", ""), topic)
+
+
+def test_it_makes_as_many_as_asked_and_ends(kafka: Any, new_topic: Callable[..., str]) -> None:
+    topic = new_topic(4)
+    settings = {"TRANSACTIONS_TOTAL": "2500", "TRANSACTIONS_PER_SECOND": "0", "SEED": "5"}
+    with generating(kafka.bootstrap_servers, topic, **settings) as process:
+        *_, last = lines(process)
+    assert process.returncode == 0
+    assert (last["made"], last["delivered"], last["skipped"]) == (2_500, 2_500, 0)
+    records = stored(kafka.bootstrap_servers, topic)
+    expected = Transactions(10_000, seed=5).take(2_500)
+    assert sorted(record.value for record in records) == sorted(expected.values)
+    for record in records:
+        assert record.key.decode() == json.loads(record.value)["source"]
+        assert record.partition == partition_of(record.key, 4)
+
+
+def test_told_to_stop_it_delivers_what_it_made(kafka: Any, new_topic: Callable[..., str]) -> None:
+    topic = new_topic(4)
+    with generating(kafka.bootstrap_servers, topic, TRANSACTIONS_PER_SECOND="5000") as process:
+        wait_until(lambda: stored(kafka.bootstrap_servers, topic), "the first transactions")
+        process.send_signal(signal.SIGTERM)
+        *_, last = lines(process)
+    assert process.returncode == 0
+    assert last["event"] == "stopped"
+    assert last["made"] == last["delivered"] == len(stored(kafka.bootstrap_servers, topic))
+
+
+def test_it_holds_the_rate_it_was_asked_for(kafka: Any, new_topic: Callable[..., str]) -> None:
+    topic = new_topic(4)
+    settings = {"TRANSACTIONS_TOTAL": "4000", "TRANSACTIONS_PER_SECOND": "1000"}
+    with generating(kafka.bootstrap_servers, topic, **settings) as process:
+        *_, last = lines(process)
+    times = sorted(record.timestamp for record in stored(kafka.bootstrap_servers, topic))
+    # What a busy machine made it skip was due all the same.
+    due = len(times) + last["skipped"]
+    assert len(times) == 4_000
+    assert due * 0.995 <= times[-1] - times[0] + 25 <= due * 1.005 + 50
+
+
+def test_a_broker_that_is_away_for_a_while_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        (node,) = cluster.nodes
+        create_topics(cluster.bootstrap_servers, {"in": {}}, 4, 1)
+        settings = {"TRANSACTIONS_PER_SECOND": "2000", "SEED": "6"}
+        with generating(cluster.bootstrap_servers, "in", **settings) as process:
+            wait_until(lambda: stored(cluster.bootstrap_servers, "in"), "the first transactions")
+            node.pause()
+            assert process.stderr is not None
+            said = ""
+            while "stalled" not in said:
+                said = process.stderr.readline()
+            node.resume()
+            while "skipped what came due" not in said:
+                said = process.stderr.readline()
+            process.send_signal(signal.SIGTERM)
+            *_, last = lines(process)
+        values = [record.value for record in stored(cluster.bootstrap_servers, "in")]
+    assert process.returncode == 0
+    assert last["made"] == last["delivered"] == len(values)
+    assert sorted(values) == sorted(Transactions(10_000, seed=6).take(last["made"]).values)
+    assert last["skipped"] > 2_000
+
+
+def test_a_topic_that_does_not_exist_is_one_clear_line(kafka: Any) -> None:
+    with generating(kafka.bootstrap_servers, "nowhere") as process:
+        (line,) = lines(process)
+    assert process.returncode == 1
+    assert line["reason"].startswith("topic 'nowhere' does not exist")
+
+
+def test_metrics_tell_the_rate_asked_and_reached(
+    kafka: Any, new_topic: Callable[..., str], free_port: int
+) -> None:
+    settings = {"METRICS_PORT": str(free_port), "TRANSACTIONS_PER_SECOND": "100"}
+    with generating(kafka.bootstrap_servers, new_topic(4), **settings):
+
+        def scraped() -> dict[str, float]:
+            try:
+                with urllib.request.urlopen(f"http://localhost:{free_port}/metrics") as page:
+                    text = page.read().decode()
+            except OSError:
+                return {}
+            samples = [line.split() for line in text.splitlines() if not line.startswith("#")]
+            return {name: float(value) for name, value in samples}
+
+        reached = "generator_reached_transactions_per_second"
+        wait_until(lambda: scraped().get(reached), "a rate is reached")
+        found = scraped()
+    assert found["generator_asked_transactions_per_second"] == 100
+    assert found["generator_transactions_made_total"] > 0
+    assert found["generator_transactions_delivered_total"] > 0

@@ -1,0 +1,226 @@
+"""Whole batches in and out of a real Kafka, compared with the client's own interface."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from detecting import wait_until
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from kafka_batch import (
+    Batch,
+    BatchConsumer,
+    BatchProducer,
+    Record,
+    Refused,
+    StartAnew,
+    create_topics,
+    describe_topics,
+    partition_of,
+    record_size,
+)
+
+NOW_MS = time.time_ns() // 1_000_000
+
+
+def write(kafka: Any, partition: TopicPartition, records: Sequence[Record], **more: Any) -> None:
+    producer = BatchProducer(bootstrap_servers=kafka.bootstrap_servers, **more)
+    try:
+        producer.extend(partition, records)
+        assert producer.deliver(30) == len(records)
+    finally:
+        assert producer.close()
+
+
+def read(kafka: Any, topic: str, count: int) -> list[Batch]:
+    consumer = BatchConsumer(
+        topic, bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest"
+    )
+    found: list[Batch] = []
+
+    def enough() -> bool:
+        found.extend(consumer.read(timeout_ms=500))
+        return sum(map(len, found)) >= count
+
+    try:
+        wait_until(enough, f"{count} records of {topic}")
+        return found
+    finally:
+        consumer.close()
+
+
+def rows(batches: Sequence[Batch]) -> list[tuple[int, Record]]:
+    return [
+        (batch.partition, (timestamp, key, value, list(headers)))
+        for batch in batches
+        for timestamp, key, value, headers in zip(
+            batch.timestamps, batch.keys, batch.values, batch.headers, strict=True
+        )
+    ]
+
+
+ODD: list[Record] = [
+    (NOW_MS, b"key", b"value", []),
+    (-1, None, None, []),
+    (0, b"", b"", []),
+    (NOW_MS - 10**9, None, b"before the first", [("", b""), ("null", None)]),
+    (NOW_MS, b"k", None, [("twice", b"1"), ("twice", b"2"), ("ünïcode", b"\xff\x00")]),
+    (NOW_MS, b"\x00" * 300, b"v" * 70_000, [("large", b"h" * 5_000)]),
+]
+
+
+def test_records_come_through_as_they_were_written(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic(1)
+    write(kafka, TopicPartition(topic, 0), ODD)
+    (batch,) = read(kafka, topic, len(ODD))
+    assert [record for _, record in rows([batch])] == [(*r[:3], list(r[3])) for r in ODD]
+    assert list(batch.offsets) == list(range(len(ODD)))
+    assert batch.next_offset == len(ODD)
+
+
+def test_the_clients_own_consumer_reads_the_same(kafka: Any, new_topic: Callable[..., str]) -> None:
+    topic = new_topic(1)
+    write(kafka, TopicPartition(topic, 0), ODD)
+    consumer = KafkaConsumer(
+        topic, bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest"
+    )
+    found: list[Any] = []
+    wait_until(
+        lambda: found.extend(*consumer.poll(500).values()) or len(found) >= len(ODD), "all read"
+    )
+    consumer.close()
+    assert [(r.timestamp, r.key, r.value, list(r.headers)) for r in found] == [
+        (*record[:3], list(record[3])) for record in ODD
+    ]
+
+
+RECORDS = st.lists(
+    st.tuples(
+        st.integers(-1, NOW_MS),
+        st.none() | st.binary(max_size=200),
+        st.none() | st.binary(max_size=2_000),
+        st.lists(st.tuples(st.text(max_size=9), st.none() | st.binary(max_size=9)), max_size=3),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(records=RECORDS)
+def test_generated_records_come_through(
+    kafka: Any, new_topic: Callable[..., str], records: list[Record]
+) -> None:
+    topic = new_topic(1)
+    write(kafka, TopicPartition(topic, 0), records, batch_size=4_096)
+    assert [record for _, record in rows(read(kafka, topic, len(records)))] == records
+
+
+@pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
+def test_every_compression_is_read(
+    kafka: Any, new_topic: Callable[..., str], compression: str
+) -> None:
+    topic = new_topic(1)
+    producer = KafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers, compression_type=compression, linger_ms=50
+    )
+    for number in range(500):
+        producer.send(topic, b"value %d" % (number % 7), partition=0)
+    producer.flush(30)
+    producer.close()
+    values = [record[2] for _, record in rows(read(kafka, topic, 500))]
+    assert values == [b"value %d" % (number % 7) for number in range(500)]
+
+
+def forwarded(kafka: Any, source: str, target: str, count: int) -> list[tuple[int, Record]]:
+    producer = BatchProducer(bootstrap_servers=kafka.bootstrap_servers)
+    try:
+        for batch in read(kafka, source, count):
+            producer.forward(batch, target, range(len(batch)))
+        producer.deliver(30)
+    finally:
+        producer.close()
+    return rows(read(kafka, target, count))
+
+
+def numbered(kafka: Any, topic: str, partitions: int) -> None:
+    for partition in range(partitions):
+        records: list[Record] = [
+            (NOW_MS, b"key %d" % (n % 9), b"%d/%d" % (partition, n), ()) for n in range(50)
+        ]
+        write(kafka, TopicPartition(topic, partition), records)
+
+
+def test_a_record_keeps_its_partition_where_the_target_has_as_many(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    source, target = new_topic(3), new_topic(4)
+    numbered(kafka, source, 3)
+    for partition, (_, _, value, _) in forwarded(kafka, source, target, 150):
+        assert value is not None
+        assert int(value.split(b"/")[0]) == partition
+
+
+def test_a_key_chooses_the_partition_where_the_target_has_fewer(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    source, target = new_topic(3), new_topic(2)
+    numbered(kafka, source, 3)
+    order: dict[tuple[bytes | None, bytes], list[int]] = {}
+    for partition, (_, key, value, _) in forwarded(kafka, source, target, 150):
+        assert key is not None
+        assert value is not None
+        assert partition == partition_of(key, 2)
+        origin, number = value.split(b"/")
+        order.setdefault((key, origin), []).append(int(number))
+    assert all(numbers == sorted(numbers) for numbers in order.values())
+
+
+def test_keys_are_placed_as_javas_client_does() -> None:
+    # Hashes from Apache Kafka's UtilsTest.testMurmur2, made positive as its partitioner does.
+    java = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536}
+    assert {key: partition_of(key, 1 << 31) for key in java} == {
+        key: hashed & 0x7FFFFFFF for key, hashed in java.items()
+    }
+
+
+def test_a_record_as_large_as_its_size_says_fits_and_one_byte_more_does_not(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    limit = 100_000
+    topic = new_topic(1, **{"max.message.bytes": str(limit)})
+    room = limit - record_size(b"k", b"", [("h", None)])
+    # The estimate leaves a few bytes for the longest varints: so much must fit.
+    write(kafka, TopicPartition(topic, 0), [(NOW_MS, b"k", b"v" * (room - 2), [("h", None)])])
+    assert len(rows(read(kafka, topic, 1))) == 1
+
+
+def test_topics_are_made_once_and_their_limits_known(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic(2, **{"max.message.bytes": "5000", "message.timestamp.after.max.ms": "60000"})
+    (limits,) = describe_topics(kafka.bootstrap_servers, [topic]).values()
+    assert (limits.partitions, limits.max_bytes, limits.max_ahead_ms) == (2, 5_000, 60_000)
+    assert create_topics(kafka.bootstrap_servers, {topic: {}}, 2, 1) == []
+
+
+def test_a_topic_that_is_not_there_is_for_an_operator(kafka: Any) -> None:
+    with pytest.raises(Refused, match="topic 'nowhere' does not exist"):
+        describe_topics(kafka.bootstrap_servers, ["nowhere"])
+
+
+def test_a_topic_that_cannot_be_made_is_for_an_operator(kafka: Any) -> None:
+    with pytest.raises(Refused, match="topic 'three' was not created"):
+        create_topics(kafka.bootstrap_servers, {"three": {}}, 1, replication_factor=3)
+
+
+def test_no_broker_at_all_mends_itself(free_port: int) -> None:
+    with pytest.raises(StartAnew, match="no broker answers"):
+        describe_topics(f"localhost:{free_port}", [])

@@ -1,0 +1,116 @@
+"""The detector while its broker is away, and while the broker refuses it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from detecting import (
+    REPOSITORY,
+    Topics,
+    numbers,
+    running,
+    send_numbered,
+    some_topics,
+    wait_until_judged,
+)
+
+from broker import Cluster
+from kafka_batch import create_topics
+
+
+def topics_of(cluster: Cluster) -> Topics:
+    names = iter(("legit", "fraud", "dead", "in"))
+
+    def new_topic(partitions: int, **configs: str) -> str:
+        name = next(names)
+        create_topics(cluster.bootstrap_servers, {name: configs}, partitions, 1)
+        return name
+
+    return some_topics(cluster.bootstrap_servers, new_topic)
+
+
+def test_it_waits_for_a_broker_and_goes_on_where_it_stood_when_one_was_away(
+    tmp_path: Path,
+) -> None:
+    cluster = Cluster(tmp_path)
+    (node,) = cluster.nodes
+    with cluster:
+        topics = topics_of(cluster)
+    with running(topics, tmp_path / "log") as detector:
+        detector.wait_until_said("no broker answers")
+        with cluster:
+            detector.wait_until_said("judging")
+            send_numbered(topics, 0, 1_000)
+            wait_until_judged(topics, 500)
+            node.kill()
+            node.launch()
+            cluster.wait_until_up()
+            send_numbered(topics, 1_000, 500)
+            assert numbers(wait_until_judged(topics, 1_500)) == list(range(1_500))
+            assert detector.stop() == 0
+
+
+def test_it_obeys_while_the_broker_does_not_answer(tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        topics = topics_of(cluster)
+        with running(topics, tmp_path / "log") as detector:
+            detector.wait_until_said("judging")
+            send_numbered(topics, 0, 100)
+            wait_until_judged(topics, 100)
+            cluster.nodes[0].pause()
+            detector.signal(signal.SIGTERM)
+            assert detector.ended() == 0
+            cluster.nodes[0].resume()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "right", "said"),
+    [
+        ("topic", "in", "Read", "TopicAuthorizationFailedError"),
+        ("topic", "fraud", "Write", "TopicAuthorizationFailedError"),
+        ("group", "detector-of-in", "Read", "GroupAuthorizationFailedError"),
+        ("transactional-id", "*", "Write", "TransactionalIdAuthorizationFailedError"),
+    ],
+)
+def test_a_right_that_is_lacking_is_one_clear_line(
+    guarded: Topics, tmp_path: Path, kind: str, name: str, right: str, said: str
+) -> None:
+    rule = ["--deny-principal", "User:ANONYMOUS", "--operation", right, f"--{kind}", name]
+    send_numbered(guarded, 0, 40)
+    acls(guarded, "--add", *rule)
+    try:
+        with running(guarded, tmp_path / "log") as detector:
+            assert detector.ended() == 1
+        line = json.loads(detector.said().splitlines()[-1])
+        assert line["event"] == "giving up"
+        assert said in line["reason"]
+    finally:
+        acls(guarded, "--remove", "--force", *rule)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Topics of a broker that looks at access control lists."""
+    authorizer = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+        "super.users": "User:nobody",
+    }
+    with Cluster(tmp_path_factory.mktemp("guarded"), properties=authorizer) as cluster:
+        yield topics_of(cluster)
+
+
+def acls(topics: Topics, *arguments: str) -> None:
+    server = ["--bootstrap-server", topics.bootstrap_servers]
+    subprocess.run(
+        [sys.executable, "-m", "broker", "acls", *server, *arguments],
+        cwd=REPOSITORY,
+        env=dict(os.environ),
+        capture_output=True,
+        check=True,
+    )

@@ -1,0 +1,109 @@
+"""A batch's rows by destination: judged here, sent elsewhere."""
+
+import json
+from decimal import Decimal
+
+from detector.routing import Limits, route
+from detector.rules import LargeAmount, Rules
+from kafka_batch import Batch, Headers, TopicLimits
+
+RULES = Rules([LargeAmount(Decimal(900))])
+NOW_MS = 1_000_000_000
+LIMITS = Limits(max_bytes=10_000, max_ahead_ms=3_600_000)
+FINE = b'{"source":"a","target":"b","amount":5,"currency":"USD"}'
+LARGE = b'{"source":"a","target":"b","amount":900,"currency":"USD"}'
+
+
+def a_batch(
+    *values: bytes | None,
+    key: bytes | None = b"k",
+    timestamp_ms: int = NOW_MS,
+    headers: Headers = (),
+) -> Batch:
+    rows = len(values)
+    return Batch(
+        "in", 3, range(10, 10 + rows), [timestamp_ms] * rows, [key] * rows, values, [headers] * rows
+    )
+
+
+def test_each_row_has_one_destination_in_offset_order() -> None:
+    routed = route(a_batch(FINE, LARGE, b"?", FINE, None, LARGE), RULES, LIMITS, NOW_MS)
+    assert routed.legit == [0, 3]
+    assert routed.fraud == [1, 5]
+    assert [letter.row for letter in routed.dead] == [2, 4]
+    assert [letter.code for letter in routed.dead] == ["not_json", "null_value"]
+
+
+def test_a_fraud_gets_the_headers_of_its_verdict() -> None:
+    (headers,) = route(a_batch(LARGE), RULES, LIMITS, NOW_MS).fraud_headers
+    names = [name for name, _ in headers]
+    assert names == ["rules", "reasons", "rules_version"]
+    found = dict(headers)
+    assert found["rules"] == b"large_amount"
+    assert found["rules_version"] == RULES.version.encode()
+    (reason,) = json.loads(found["reasons"] or b"")
+    assert reason["text"] == "900.00 USD is at least 900.00 USD."
+
+
+def test_a_dead_letter_is_the_record_with_headers_of_its_own() -> None:
+    batch = a_batch(FINE, b"?", headers=[("own", None)])
+    (letter,) = route(batch, RULES, LIMITS, NOW_MS).dead
+    assert letter.record == (
+        NOW_MS,
+        b"k",
+        b"?",
+        [
+            ("own", None),
+            ("error", b"not_json"),
+            ("error_detail", b"not JSON at character 0"),
+            ("origin", b"in/3/11"),
+        ],
+    )
+
+
+def test_a_timestamp_may_be_as_far_ahead_as_the_topics_take() -> None:
+    latest = NOW_MS + LIMITS.max_ahead_ms
+    assert route(a_batch(FINE, timestamp_ms=latest), RULES, LIMITS, NOW_MS).legit == [0]
+    (letter,) = route(a_batch(FINE, timestamp_ms=latest + 1), RULES, LIMITS, NOW_MS).dead
+    assert letter.code == "bad_timestamp"
+    timestamp_ms, _, value, headers = letter.record
+    assert (timestamp_ms, value) == (NOW_MS, FINE)
+    assert dict(headers)["origin_timestamp"] == str(latest + 1).encode()
+
+
+def test_a_record_that_is_unreadable_and_ahead_gets_a_timestamp_the_broker_takes() -> None:
+    (letter,) = route(a_batch(b"?", timestamp_ms=2 * NOW_MS), RULES, LIMITS, NOW_MS).dead
+    assert letter.code == "not_json"
+    assert letter.record[0] == NOW_MS
+
+
+def padded(value: bytes, size: int) -> bytes:
+    return value[:-1] + b',"note":"' + b"x" * size + b'"}'
+
+
+def test_a_record_too_large_for_the_topics_leaves_its_value_at_its_origin() -> None:
+    (letter,) = route(a_batch(padded(FINE, 11_000)), RULES, LIMITS, NOW_MS).dead
+    assert letter.code == "too_large"
+    _, key, value, headers = letter.record
+    assert (key, value) == (b"k", None)
+    assert dict(headers)["origin"] == b"in/3/10"
+
+
+def test_a_key_too_large_for_the_topics_is_left_out_too() -> None:
+    batch = a_batch(FINE, key=b"k" * 11_000, headers=[("own", b"x")])
+    (letter,) = route(batch, RULES, LIMITS, NOW_MS).dead
+    _, key, value, headers = letter.record
+    assert (key, value) == (None, None)
+    assert [name for name, _ in headers] == ["error", "error_detail", "origin"]
+
+
+def test_a_record_that_fits_only_without_the_headers_of_a_verdict_is_too_large() -> None:
+    size = LIMITS.max_bytes - 300
+    assert route(a_batch(padded(FINE, size)), RULES, LIMITS, NOW_MS).legit == [0]
+    (letter,) = route(a_batch(padded(LARGE, size)), RULES, LIMITS, NOW_MS).dead
+    assert letter.code == "too_large"
+
+
+def test_the_limits_are_the_strictest_of_the_topics() -> None:
+    topics = [TopicLimits(4, 1_000, 50), TopicLimits(4, 500, 60)]
+    assert Limits.of(topics) == Limits(500, 50)

@@ -1,0 +1,177 @@
+"""What surrounds a service's loop: stopping, starting anew, health, logs, and counting."""
+
+import json
+import logging
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from kafka.errors import (
+    FencedInstanceIdError,
+    KafkaTimeoutError,
+    ProducerFencedError,
+    TopicAuthorizationFailedError,
+)
+
+from detector.metrics import Metrics
+from detector.routing import DeadLetter, Routed
+from kafka_batch import Refused, StartAnew
+from kafka_batch.client import QuietRepeats
+from kafka_batch.errors import one_line, translate
+from kafka_batch.service.anew import run_until_done
+from kafka_batch.service.health import Pulse, check
+from kafka_batch.service.logs import set_up_logs
+from kafka_batch.service.stop import Stop
+
+
+class Restless(Stop):
+    """Notes the pauses instead of taking them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
+def test_a_broken_run_is_started_anew_with_ever_longer_pauses_until_it_is_done() -> None:
+    stop, tries = Restless(), iter(range(9))
+
+    def run() -> None:
+        if next(tries) < 7:
+            raise StartAnew("no broker answers")
+
+    run_until_done(run, stop)
+    assert stop.pauses == [1, 2, 4, 8, 10, 10, 10]
+
+
+def test_what_only_an_operator_can_mend_is_not_tried_again() -> None:
+    stop = Restless()
+
+    def run() -> None:
+        raise Refused("no such topic")
+
+    with pytest.raises(Refused):
+        run_until_done(run, stop)
+    assert stop.pauses == []
+
+
+def test_nothing_is_started_once_the_process_was_told_to_stop() -> None:
+    stop = Restless()
+    stop.request()
+    run_until_done(lambda: pytest.fail("started"), stop)
+    assert stop.requested
+
+
+def test_a_signal_brings_the_deadline_of_all_waits_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Stop(grace_s=3)
+    assert stop.deadline() == float("inf")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        monkeypatch.setattr(signal, "default_int_handler", signal.getsignal(number))
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        stop.on_signals()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested
+        deadline = stop.deadline()
+        assert deadline <= time.monotonic() + 3
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.deadline() == deadline
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_the_pulse_shows_that_the_loop_is_alive_and_when_it_stands_still(tmp_path: Path) -> None:
+    file = tmp_path / "alive"
+    assert "no turn of the loop is known" in str(check(str(file), 30))
+    Pulse(str(file)).beat()
+    assert check(str(file), 30) is None
+    file.write_text(f"{time.monotonic() - 60}\n")
+    assert check(str(file), 30) == "the loop stands still for 60 s"
+    file.write_text("?")
+    assert "no turn of the loop is known" in str(check(str(file), 30))
+
+
+def a_line(name: str, text: str, *arguments: object) -> logging.LogRecord:
+    return logging.LogRecord(name, logging.WARNING, "", 0, text, arguments, None)
+
+
+def test_each_message_of_the_client_is_let_through_once_a_minute() -> None:
+    now = 0.0
+    quiet = QuietRepeats(period_s=60, clock=lambda: now)
+    assert quiet.filter(a_line("kafka.net", "node %s is away", 1))
+    assert not quiet.filter(a_line("kafka.net", "node %s is away", 2))
+    assert quiet.filter(a_line("kafka.net", "another"))
+    assert [quiet.filter(a_line("detector", "judged")) for _ in range(2)] == [True, True]
+    now = 60.0
+    assert quiet.filter(a_line("kafka.net", "node %s is away", 3))
+
+
+def test_logs_are_one_json_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    try:
+        set_up_logs("INFO")
+        logging.getLogger("kafka.net").warning("node %s\nis away", 1)
+        logging.getLogger("kafka.net").info("chatter")
+        logging.getLogger("else").info("heard")
+    finally:
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
+    found = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [line["event"] for line in found] == ["node 1\nis away", "heard"]
+    assert [line["level"] for line in found] == ["warning", "info"]
+    assert all("timestamp" in line for line in found)
+
+
+def test_errors_are_sorted_by_who_can_mend_them() -> None:
+    assert isinstance(translate(KafkaTimeoutError("slow")), StartAnew)
+    assert isinstance(translate(TopicAuthorizationFailedError("t")), Refused)
+    assert isinstance(translate(ProducerFencedError()), StartAnew)
+    assert isinstance(translate(ProducerFencedError(), "one"), Refused)
+    assert "INSTANCE_ID 'one'" in str(translate(FencedInstanceIdError(), "one"))
+
+
+def test_an_error_is_told_on_one_line() -> None:
+    assert one_line(ValueError("a\n b")) == "ValueError: a b"
+    assert one_line(ValueError()) == "ValueError"
+
+
+def some_routed() -> Routed:
+    return Routed([0, 1], [2], [()], [DeadLetter(3, "not_json", (0, None, None, ()))])
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_records_count_once_they_are_committed() -> None:
+    metrics = Metrics(lambda: 0.0)
+    metrics.routed(some_routed())
+    assert value(metrics, "detector_records_read_total") == 0
+    metrics.committed(0.01)
+    assert value(metrics, "detector_records_read_total") == 4
+    assert value(metrics, "detector_records_written_total", verdict="legit") == 2
+    assert value(metrics, "detector_records_written_total", verdict="fraud") == 1
+    assert value(metrics, "detector_dead_letters_total", error="not_json") == 1
+    assert value(metrics, "detector_commit_duration_seconds_count") == 1
+
+
+def test_what_was_aborted_does_not_count() -> None:
+    metrics = Metrics(lambda: 0.0)
+    metrics.routed(some_routed())
+    metrics.aborted()
+    metrics.committed(0.01)
+    assert value(metrics, "detector_records_read_total") == 0
+    assert value(metrics, "detector_aborts_total") == 1
+
+
+def test_the_lag_is_told_for_the_partitions_one_has() -> None:
+    metrics = Metrics(lambda: 0.0)
+    metrics.lag({0: 5, 1: 7})
+    metrics.lag({1: 6})
+    assert value(metrics, "detector_lag_records", partition="0") is None
+    assert value(metrics, "detector_lag_records", partition="1") == 6

@@ -1,0 +1,114 @@
+"""Settings from the environment: defaults, and one line for what is wrong."""
+
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from detector.settings import DetectorSettings
+from generator.settings import GeneratorSettings
+from kafka_batch.service.settings import ServiceSettings, SettingsError
+
+REPOSITORY = Path(__file__).parents[2]
+
+WRONG = {
+    (service, name, value)
+    for service, names in {
+        DetectorSettings: {
+            "COMMIT_INTERVAL_MS": ("x", "", "0", "-1", "5001", "1e9", "1.5"),
+            "FRAUD_THRESHOLD": ("x", "", "-0.01", "1e13", "nan", "inf"),
+            "PROCESSING_GUARANTEE": ("x", "", "EXACTLY_ONCE"),
+            "INSTANCE_ID": ("", "a b", "x" * 201),
+            "CONSUMER_GROUP": ("", "a b", "x" * 201),
+            "LEGIT_TOPIC": ("", "a b", "x" * 250),
+            "FRAUD_TOPIC": ("", "a/b"),
+            "DEAD_LETTER_TOPIC": ("", "ä"),
+            "TOPIC_PARTITIONS": ("0", "", "x", "-1", "10001"),
+            "TOPIC_REPLICATION_FACTOR": ("0", "", "x", "-1", "101"),
+        },
+        GeneratorSettings: {
+            "TRANSACTIONS_PER_SECOND": ("x", "", "-1", "10000001", "1.5"),
+            "TRANSACTIONS_TOTAL": ("x", "", "0", "-1", "1" + "0" * 16),
+            "SEED": ("x", "", "-1", str(2**63)),
+            "ACCOUNTS": ("x", "", "1", "-1", "1000001"),
+        },
+    }.items()
+    for name, values in {
+        **names,
+        "KAFKA_BROKER_URL": ("", "broker", "broker:", ":9092", "a:1,", "a b:1", "broker:port"),
+        "TRANSACTIONS_TOPIC": ("", "a b", "x" * 250),
+        "LOG_LEVEL": ("", "info", "TRACE"),
+        "METRICS_PORT": ("", "x", "0", "-1", "65536"),
+        "HEALTH_FILE": ("",),
+    }.items()
+    for value in values
+}
+
+
+@pytest.mark.parametrize(("service", "name", "value"), sorted(WRONG, key=str))
+def test_a_wrong_value_is_one_line_that_names_the_variable_and_what_is_allowed(
+    service: type[ServiceSettings], name: str, value: str
+) -> None:
+    with pytest.raises(SettingsError) as failure:
+        service.from_environment({name: value})
+    (line,) = str(failure.value).splitlines()
+    assert line.startswith(f"{name}={value!r}"[:60])
+    assert f"{name} is: " in line
+    assert len(line) < 400
+
+
+def test_every_variable_that_can_be_wrong_is_tried() -> None:
+    for service in (DetectorSettings, GeneratorSettings):
+        tried = {name for one, name, _ in WRONG if one is service}
+        assert tried == {str(field.alias) for field in service.model_fields.values()}
+
+
+def test_without_variables_the_defaults_are_the_projects() -> None:
+    detector = DetectorSettings.from_environment({})
+    assert detector.kafka_broker_url == "broker:9092"
+    assert detector.transactions_topic == "queueing.transactions"
+    assert detector.output_topics == (
+        "streaming.transactions.legit",
+        "streaming.transactions.fraud",
+        "streaming.transactions.dead-letter",
+    )
+    assert detector.processing_guarantee == "exactly_once"
+    assert (detector.commit_interval_ms, detector.fraud_threshold) == (100, Decimal(900))
+    generator = GeneratorSettings.from_environment({})
+    assert (generator.transactions_per_second, generator.accounts) == (1_000, 10_000)
+    assert (generator.transactions_total, generator.seed) == (None, None)
+
+
+def test_several_brokers_may_be_named() -> None:
+    url = "one:9092,two:9092,10.0.0.3:9092"
+    assert GeneratorSettings.from_environment({"KAFKA_BROKER_URL": url}).kafka_broker_url == url
+
+
+def test_the_four_topics_must_differ() -> None:
+    with pytest.raises(SettingsError, match="must be four different topics; they are"):
+        DetectorSettings.from_environment({"LEGIT_TOPIC": "x", "FRAUD_TOPIC": "x"})
+
+
+@pytest.mark.parametrize("service", [DetectorSettings, GeneratorSettings])
+def test_help_lists_every_variable_with_its_default(service: type[ServiceSettings]) -> None:
+    listed = service.variables().splitlines()
+    assert len(listed) == len(service.model_fields)
+    assert all("(default: " in line for line in listed)
+
+
+@pytest.mark.parametrize("service", ["detector", "generator"])
+def test_a_service_with_a_wrong_setting_says_so_and_ends_with_status_2(service: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", service],
+        cwd=REPOSITORY,
+        env={**os.environ, "LOG_LEVEL": "loud\nINFO forged"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(rf"{service}: LOG_LEVEL='loud\nINFO forged' is not allowed")
