@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -200,13 +200,12 @@ class Cluster:
         Raises:
             BrokerUnavailable: a node can't start, or doesn't answer; none is left running.
         """
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.kill)
             for node in self.nodes:
                 node.launch()
             self.wait_until_up()
-        except BaseException:
-            self.kill()
-            raise
+            undo.pop_all()
 
     def wait_until_up(self) -> None:
         """Returns when every node accepts connections.

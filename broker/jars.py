@@ -42,16 +42,20 @@ def library() -> Path:
     Raises:
         BrokerUnavailable: Java or Maven is missing, or Maven fails.
     """
+    if shutil.which("java") is None:
+        raise BrokerUnavailable(f"Java is missing: install version {_LEAST_JAVA} or later")
     if LIBRARY.is_dir():
         return LIBRARY
-    _require_java()
+    _require_version()
     if shutil.which("mvn") is None:
         raise BrokerUnavailable("Maven is missing: install it (e.g. apt install maven)")
     LIBRARY.parent.mkdir(exist_ok=True)
-    with (LIBRARY.parent / "libs.lock").open("w") as lock:
+    file = LIBRARY.parent / "libs.lock"
+    with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may want them at once
         if not LIBRARY.is_dir():
             _fetch()
+        file.unlink(missing_ok=True)
     return LIBRARY
 
 
@@ -71,17 +75,12 @@ def _fetch() -> None:
     fresh.rename(LIBRARY)
 
 
-def _require_java() -> None:
-    try:
-        said = _run("java", "-version")
-    except FileNotFoundError as error:
-        raise BrokerUnavailable(
-            f"Java is missing: install version {_LEAST_JAVA} or later"
-        ) from error
+def _require_version() -> None:
+    said = _run("java", "-version")
     found = re.search(r'version "(\d+)', said)
     if found is None or int(found[1]) < _LEAST_JAVA:
         raise BrokerUnavailable(
-            f"Java {_LEAST_JAVA} or later is needed; found {said.split(chr(10))[0]}"
+            f"Java {_LEAST_JAVA} or later is needed; found: {_last_line(said.splitlines()[:1])}"
         )
 
 

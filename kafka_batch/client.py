@@ -14,6 +14,8 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.producer_batch import ProducerBatch
+from kafka.record import memory_records
+from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
@@ -82,7 +84,7 @@ class Producer(KafkaProducer):
 
         `send` does this for one record at a time, at several times the cost, with a future for
         each. It also refuses a record with neither key nor value, and a header with a null value;
-        both are valid in Kafka, and a record that is passed on must stay as it is.
+        both are valid in Kafka, and a record that is passed on must stay as it is [15].
 
         Raises:
             KafkaTimeoutError: the topic is not known, and no broker says more in time.
@@ -191,10 +193,52 @@ class Producer(KafkaProducer):
                 raise KafkaTimeoutError(f"no answer from the broker in time: {what}")
 
 
+class _RawName(str):
+    """The name of a header that is not UTF-8; it encodes to the bytes that it was read from."""
+
+    raw: bytes
+
+    def encode(self, *_: object) -> bytes:
+        return self.raw
+
+
+class _NameBytes(bytes):
+    def decode(self, *_: object) -> str:
+        try:
+            return super().decode()
+        except UnicodeDecodeError:
+            name = _RawName(super().decode(errors="replace"))
+            name.raw = bytes(self)
+            return name
+
+
+class _LenientBuffer(bytearray):
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return _NameBytes(found) if isinstance(index, slice) else found
+
+
+class LenientBatch(DefaultRecordBatch):
+    """Reads a record whose header has a name that is not UTF-8 [17].
+
+    The original takes the batch for corrupt, and its partition would stand still.
+    """
+
+    _buffer: Any
+
+    def _read_msg(self) -> Any:
+        try:
+            return super()._read_msg()
+        except UnicodeDecodeError:
+            self._buffer = _LenientBuffer(self._buffer)
+            return super()._read_msg()
+
+
 class Consumer(KafkaConsumer):
-    """A consumer that leaves no thread behind when it can't be opened, and knows its lag."""
+    """A consumer that leaves no thread behind when it can't be opened [16], and knows its lag."""
 
     def __init__(self, *topics: str, **configs: Any) -> None:
+        memory_records.DefaultRecordBatch = LenientBatch  # the client has no setting for it
         try:
             super().__init__(*topics, kafka_client=PatientClient, metrics_enabled=False, **configs)
         except KafkaTimeoutError:
@@ -220,7 +264,7 @@ class Consumer(KafkaConsumer):
 
 
 class Admin(KafkaAdminClient):
-    """An admin client that leaves no thread behind when it can't be opened."""
+    """An admin client that leaves no thread behind when it can't be opened [16]."""
 
     def __init__(self, **configs: Any) -> None:
         try:

@@ -1,5 +1,8 @@
 """What can go wrong between a stream and its brokers, sorted by who can mend it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from kafka import errors as kafka_errors
 
 
@@ -53,3 +56,12 @@ def translate(error: kafka_errors.KafkaError, instance_id: str | None = None) ->
             f"fenced: another process may run with INSTANCE_ID {instance_id!r}: {one_line(error)}"
         )
     return StartAnew(one_line(error))
+
+
+@contextmanager
+def translated(instance_id: str | None) -> Iterator[None]:
+    """Raises a client error from within as the `StreamError` it is."""
+    try:
+        yield
+    except kafka_errors.KafkaError as error:
+        raise translate(error, instance_id) from error

@@ -9,11 +9,8 @@ which is where repeats and losses come from (docs/exactly-once.md lists them).
 """
 
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 from kafka import AsyncConsumerRebalanceListener
 from kafka.errors import KafkaError, RebalanceInProgressError
@@ -21,62 +18,16 @@ from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartiti
 
 from kafka_batch.batch import Batch, Headers, Record
 from kafka_batch.client import never
+from kafka_batch.config import Guarantee, StreamConfig
 from kafka_batch.consumer import BatchConsumer
-from kafka_batch.errors import Refused, StartAnew, StreamError, one_line, translate
+from kafka_batch.errors import Refused, StartAnew, StreamError, one_line, translate, translated
 from kafka_batch.producer import BatchProducer
 
 _IDLE_WAIT_MS = 500
 _MAX_RECORDS = 5_000  # of one read: a signal is seen within some 100 ms
-
-# Chosen so that a stuck member costs the group seconds, not minutes; measured on Kafka 4.3.1.
-_CLIENT = {
-    "reconnect_backoff_max_ms": 1_000,
-    "request_timeout_ms": 10_000,
-    "allow_auto_create_topics": False,
-    "bootstrap_timeout_ms": 4_000,
-}
-_CONSUMER = {
-    "enable_auto_commit": False,
-    "auto_offset_reset": "earliest",
-    # Also waits for offsets that another member's open Kafka transaction is about to commit [10].
-    "isolation_level": "read_committed",
-    "session_timeout_ms": 10_000,
-    "heartbeat_interval_ms": 2_500,
-    "max_poll_interval_ms": 45_000,  # [3]
-    "max_partition_fetch_bytes": 1 << 20,
-}
-_PRODUCER = {
-    "acks": "all",
-    "batch_size": 256 << 10,
-    "max_request_size": 8 << 20,
-    "max_block_ms": 10_000,
-    "delivery_timeout_ms": 20_000,  # [5]
-}
-_TRANSACTION_TIMEOUT_MS = 10_000
 _METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 9.0  # within the Kafka transaction's own time-out
 _HAND_OVER_TIMEOUT_S = 6.0  # heartbeats stand still meanwhile: well within the session
-
-
-class Guarantee(StrEnum):
-    EXACTLY_ONCE = "exactly_once"
-    AT_LEAST_ONCE = "at_least_once"
-
-
-@dataclass(frozen=True)
-class StreamConfig:
-    """Where a stream reads, as whom, and how often it commits.
-
-    `instance_id` names this member for good: transactional id and static membership. It must be
-    unique among the running members of the group, and lets a restarted member go on sooner.
-    """
-
-    bootstrap_servers: str
-    group: str
-    topic: str
-    guarantee: Guarantee = Guarantee.EXACTLY_ONCE
-    commit_interval_ms: int = 100
-    instance_id: str | None = None
 
 
 class Observer(Protocol):
@@ -127,6 +78,7 @@ class Stream:
         self._member: ConsumerGroupMetadata | None = None
         self._failure: StreamError | None = None
         self._producer, self._consumer = self._open()
+        self._identity = self._producer.identity  # that the open Kafka transaction began with
 
     def __enter__(self) -> "Stream":
         return self
@@ -144,7 +96,7 @@ class Stream:
         """
         if self._offsets and (self._caught_up or time.monotonic() >= self._commit_at):
             self.commit()
-        with self._translated():
+        with translated(self._config.instance_id):
             batches = self._consumer.read(self._wait_ms(), _MAX_RECORDS)
         if self._failure is not None:
             raise self._failure
@@ -160,12 +112,12 @@ class Stream:
         extra_headers: Sequence[Headers] | None = None,
     ) -> None:
         """Passes on the chosen rows of a batch that was read: see `BatchProducer.forward`."""
-        with self._translated():
+        with translated(self._config.instance_id):
             self._producer.forward(batch, topic, rows, extra_headers)
 
     def replace(self, batch: Batch, topic: str, row: int, record: Record) -> None:
         """Sends a record in the place of one row: see `BatchProducer.replace`."""
-        with self._translated():
+        with translated(self._config.instance_id):
             self._producer.replace(batch, topic, row, record)
 
     def commit(self) -> None:
@@ -177,7 +129,7 @@ class Stream:
         if not self._offsets:
             return
         started = time.monotonic()
-        with self._translated():
+        with translated(self._config.instance_id):
             self._flush(_COMMIT_TIMEOUT_S)
             if self._config.guarantee is Guarantee.AT_LEAST_ONCE:
                 try:
@@ -207,10 +159,10 @@ class Stream:
     # -- opening
 
     def _open(self) -> tuple[BatchProducer, BatchConsumer]:
-        with self._translated():
-            producer = BatchProducer(self._give_up_at, **self._producer_settings())
+        with translated(self._config.instance_id):
+            producer = BatchProducer(self._give_up_at, **self._config.for_the_producer())
         try:
-            with self._translated():
+            with translated(self._config.instance_id):
                 if self._config.guarantee is Guarantee.EXACTLY_ONCE:
                     producer.take_transactional_id(_COMMIT_TIMEOUT_S)
                 return producer, self._subscribed()
@@ -218,28 +170,8 @@ class Stream:
             producer.close(timeout=1)
             raise
 
-    def _producer_settings(self) -> dict[str, Any]:
-        settings = {
-            "bootstrap_servers": self._config.bootstrap_servers,
-            # Full batches leave at once and a commit flushes the rest, so lingering costs nothing.
-            "linger_ms": self._config.commit_interval_ms,
-            **_CLIENT,
-            **_PRODUCER,
-        }
-        if self._config.guarantee is Guarantee.EXACTLY_ONCE:
-            name = self._config.instance_id or uuid.uuid4().hex
-            settings["transactional_id"] = f"{self._config.group}-{name}"
-            settings["transaction_timeout_ms"] = _TRANSACTION_TIMEOUT_MS
-        return settings
-
     def _subscribed(self) -> BatchConsumer:
-        consumer = BatchConsumer(
-            bootstrap_servers=self._config.bootstrap_servers,
-            group_id=self._config.group,
-            group_instance_id=self._config.instance_id,
-            **_CLIENT,
-            **_CONSUMER,
-        )
+        consumer = BatchConsumer(**self._config.for_the_consumer())
         consumer.subscribe([self._config.topic], listener=_Rebalance(self))
         consumer.refresh_metadata(_METADATA_TIMEOUT_S)
         return consumer
@@ -255,8 +187,9 @@ class Stream:
         if not self._offsets:
             self._commit_at = time.monotonic() + self._config.commit_interval_ms / 1000
             if self._config.guarantee is Guarantee.EXACTLY_ONCE:
-                with self._translated():
+                with translated(self._config.instance_id):
                     self._producer.begin_transaction()
+                self._identity = self._producer.identity
         for batch in batches:
             self._offsets[TopicPartition(batch.topic, batch.partition)] = OffsetAndMetadata(
                 batch.next_offset, "", batch.leader_epoch
@@ -273,10 +206,9 @@ class Stream:
             self._end_transaction(deadline)
 
     def _end_transaction(self, deadline: float) -> None:
-        identity = self._producer.identity
         self._producer.send_offsets(self._offsets, self._member, deadline - time.monotonic())
         self._producer.commit(deadline - time.monotonic())
-        if self._producer.identity != identity:
+        if self._producer.identity != self._identity:
             # The client began a new epoch: the broker had ended the Kafka transaction, and the
             # commit that "succeeded" found nothing to commit [4].
             raise StartAnew("the Kafka transaction was lost before its commit")
@@ -322,23 +254,6 @@ class Stream:
         # the time of the commit it may be a later one, under which we own other partitions [1].
         self._member = self._consumer.group_metadata()
         self._observer.rebalanced(sorted(partition.partition for partition in partitions))
-
-    def _translated(self) -> "_Translated":
-        return _Translated(self._config.instance_id)
-
-
-class _Translated:
-    """Turns the client's errors into the stream's."""
-
-    def __init__(self, instance_id: str | None) -> None:
-        self._instance_id = instance_id
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, KafkaError):
-            raise translate(error, self._instance_id) from error
 
 
 class _Rebalance(AsyncConsumerRebalanceListener):

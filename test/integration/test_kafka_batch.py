@@ -150,6 +150,30 @@ def forwarded(kafka: Any, source: str, target: str, count: int) -> list[tuple[in
     return rows(read(kafka, target, count))
 
 
+class NotUtf8(str):
+    """A header's name as a hostile producer writes it: the encoder asks it for its bytes."""
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe name"
+
+
+def test_a_header_name_that_is_not_utf8_is_passed_on_byte_for_byte(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    source, target = new_topic(1), new_topic(1)
+    hostile: list[Record] = [
+        (NOW_MS, b"k", b"v", [("fine", b"1"), (NotUtf8(), b"2")]),
+        (NOW_MS, b"k", b"next", []),
+    ]
+    write(kafka, TopicPartition(source, 0), hostile)
+    (_, first), (_, second) = forwarded(kafka, source, target, 2)
+    assert [(name.encode(), value) for name, value in first[3]] == [
+        (b"fine", b"1"),
+        (b"\xff\xfe name", b"2"),
+    ]
+    assert second[2] == b"next"
+
+
 def numbered(kafka: Any, topic: str, partitions: int) -> None:
     for partition in range(partitions):
         records: list[Record] = [

@@ -1,0 +1,80 @@
+"""A stream's configuration, and what it means for kafka-python's clients.
+
+The time-outs are chosen so that a stuck member costs the group seconds, not minutes. The numbers in
+brackets are the entries of docs/exactly-once.md.
+"""
+
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+_CLIENT = {
+    "reconnect_backoff_max_ms": 1_000,
+    "request_timeout_ms": 10_000,
+    "allow_auto_create_topics": False,
+    "bootstrap_timeout_ms": 4_000,
+}
+_CONSUMER = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "earliest",
+    # Also waits for offsets that another member's open Kafka transaction is about to commit [10].
+    "isolation_level": "read_committed",
+    "session_timeout_ms": 10_000,
+    "heartbeat_interval_ms": 2_500,
+    "max_poll_interval_ms": 45_000,  # [3]
+}
+_PRODUCER = {
+    "acks": "all",
+    "batch_size": 256 << 10,
+    "max_request_size": 8 << 20,
+    "max_block_ms": 10_000,
+    "delivery_timeout_ms": 20_000,  # [5]
+}
+_TRANSACTION_TIMEOUT_MS = 10_000
+
+
+class Guarantee(StrEnum):
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """Where a stream reads, as whom, and how often it commits.
+
+    `instance_id` names this member for good: transactional id and static membership. It must be
+    unique among the running members of the group, and lets a restarted member go on sooner.
+    """
+
+    bootstrap_servers: str
+    group: str
+    topic: str
+    guarantee: Guarantee = Guarantee.EXACTLY_ONCE
+    commit_interval_ms: int = 100
+    instance_id: str | None = None
+
+    def for_the_consumer(self) -> dict[str, Any]:
+        """Settings of the consumer, by kafka-python's names."""
+        return {
+            "bootstrap_servers": self.bootstrap_servers,
+            "group_id": self.group,
+            "group_instance_id": self.instance_id,
+            **_CLIENT,
+            **_CONSUMER,
+        }
+
+    def for_the_producer(self) -> dict[str, Any]:
+        """Settings of the producer; without `instance_id` a new transactional id at each call."""
+        settings = {
+            "bootstrap_servers": self.bootstrap_servers,
+            # Full batches leave at once and a commit flushes the rest, so lingering costs nothing.
+            "linger_ms": self.commit_interval_ms,
+            **_CLIENT,
+            **_PRODUCER,
+        }
+        if self.guarantee is Guarantee.EXACTLY_ONCE:
+            name = self.instance_id or uuid.uuid4().hex
+            settings["transactional_id"] = f"{self.group}-{name}"
+            settings["transaction_timeout_ms"] = _TRANSACTION_TIMEOUT_MS
+        return settings
