@@ -8,7 +8,7 @@ from detector.metrics import Metrics
 from detector.routing import Limits, Routed, route
 from detector.rules import Rules
 from detector.settings import DetectorSettings
-from kafka_batch import Batch, Stream, StreamConfig, describe_topics
+from kafka_batch import BATCH_BYTES, Batch, Stream, StreamConfig, describe_topics
 from kafka_batch.service.health import Pulse
 from kafka_batch.service.stop import Stop
 
@@ -43,7 +43,7 @@ class Detector:
         topics = (settings.transactions_topic, *settings.output_topics)
         known = describe_topics(settings.kafka_broker_url, topics)
         limits = Limits.of(known[topic] for topic in settings.output_topics)
-        with Stream(self._stream_config(), self._metrics, self._stop.deadline) as stream:
+        with Stream(self._stream_config(limits), self._metrics, self._stop.deadline) as stream:
             log.info("judging", rules_version=self._rules.version, topic=topics[0])
             while not self._stop.requested:
                 self._turn(stream, limits)
@@ -66,7 +66,7 @@ class Detector:
         for letter in routed.dead:
             stream.replace(batch, settings.dead_letter_topic, letter.row, letter.record)
 
-    def _stream_config(self) -> StreamConfig:
+    def _stream_config(self, limits: Limits) -> StreamConfig:
         settings = self._settings
         return StreamConfig(
             bootstrap_servers=settings.kafka_broker_url,
@@ -75,6 +75,7 @@ class Detector:
             guarantee=settings.processing_guarantee,
             commit_interval_ms=settings.commit_interval_ms,
             instance_id=settings.instance_id,
+            batch_bytes=min(BATCH_BYTES, limits.max_bytes),
         )
 
 

@@ -11,7 +11,15 @@ from generator.metrics import Metrics
 from generator.pace import Pace, Unthrottled
 from generator.settings import GeneratorSettings
 from generator.transactions import Chunk, Transactions
-from kafka_batch import BatchProducer, Record, Refused, describe_topics, one_line, partition_of
+from kafka_batch import (
+    BATCH_BYTES,
+    BatchProducer,
+    Record,
+    Refused,
+    describe_topics,
+    one_line,
+    partition_of,
+)
 from kafka_batch.errors import translate
 from kafka_batch.service.health import Pulse
 from kafka_batch.service.stop import Stop
@@ -54,7 +62,7 @@ class Generator:
         topic = self._settings.transactions_topic
         known = describe_topics(self._settings.kafka_broker_url, [topic])
         self._targets = self._places(known[topic].partitions)
-        producer = self._open()
+        producer = self._open(min(BATCH_BYTES, known[topic].max_bytes))
         try:
             self._generate(producer)
             self._deliver(producer)
@@ -63,14 +71,14 @@ class Generator:
         finally:
             producer.close(timeout=1)
 
-    def _open(self) -> BatchProducer:
+    def _open(self, batch_bytes: int) -> BatchProducer:
         try:
             return BatchProducer(
                 self._stop.deadline,
                 bootstrap_servers=self._settings.kafka_broker_url,
                 acks="all",
                 linger_ms=10,
-                batch_size=256 << 10,
+                batch_size=batch_bytes,
                 max_block_ms=10_000,
                 request_timeout_ms=10_000,
                 delivery_timeout_ms=_NEVER_MS,

@@ -26,12 +26,12 @@ _CONSUMER = {
 }
 _PRODUCER = {
     "acks": "all",
-    "batch_size": 256 << 10,
     "max_request_size": 8 << 20,
     "max_block_ms": 10_000,
     "delivery_timeout_ms": 20_000,  # [5]
 }
 _TRANSACTION_TIMEOUT_MS = 10_000
+BATCH_BYTES = 256 << 10
 
 
 class Guarantee(StrEnum):
@@ -45,6 +45,7 @@ class StreamConfig:
 
     `instance_id` names this member for good: transactional id and static membership. It must be
     unique among the running members of the group, and lets a restarted member go on sooner.
+    `batch_bytes` is at most what every topic that is forwarded to takes (`TopicLimits.max_bytes`).
     """
 
     bootstrap_servers: str
@@ -53,6 +54,7 @@ class StreamConfig:
     guarantee: Guarantee = Guarantee.EXACTLY_ONCE
     commit_interval_ms: int = 100
     instance_id: str | None = None
+    batch_bytes: int = BATCH_BYTES
 
     def for_the_consumer(self) -> dict[str, Any]:
         """Settings of the consumer, by kafka-python's names."""
@@ -70,6 +72,7 @@ class StreamConfig:
             "bootstrap_servers": self.bootstrap_servers,
             # Full batches leave at once and a commit flushes the rest, so lingering costs nothing.
             "linger_ms": self.commit_interval_ms,
+            "batch_size": self.batch_bytes,
             **_CLIENT,
             **_PRODUCER,
         }

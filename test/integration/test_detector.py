@@ -143,6 +143,16 @@ def test_what_the_output_topics_would_refuse_becomes_a_dead_letter(
     assert [r.key for r in committed(topics, topics.legit)] == [b"fine"]
 
 
+def test_output_topics_that_take_small_batches_only_are_no_obstacle(
+    kafka: Any, new_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    outputs = [new_topic(4, **{"max.message.bytes": "20000"}) for _ in range(3)]
+    topics = Topics(kafka.bootstrap_servers, new_topic(4), *outputs)
+    send_numbered(topics, 0, 4_000)
+    with running(topics, tmp_path / "log"):
+        assert numbers(wait_until_judged(topics, 4_000)) == list(range(4_000))
+
+
 def test_a_record_of_the_largest_size_the_input_takes_is_delivered(
     topics: Topics, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from detecting import wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import MessageSizeTooLargeError
 
 from kafka_batch import (
     Batch,
@@ -224,6 +225,17 @@ def test_a_record_as_large_as_its_size_says_fits_and_one_byte_more_does_not(
     # The estimate leaves a few bytes for the longest varints: so much must fit.
     write(kafka, TopicPartition(topic, 0), [(NOW_MS, b"k", b"v" * (room - 2), [("h", None)])])
     assert len(rows(read(kafka, topic, 1))) == 1
+
+
+def test_a_batch_larger_than_its_topic_takes_fails(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic(1, **{"max.message.bytes": "10000"})
+    records: list[Record] = [(NOW_MS, b"k", b"v" * 100, ())] * 1_000
+    with pytest.raises(MessageSizeTooLargeError):
+        write(kafka, TopicPartition(topic, 0), records, batch_size=100_000)
+    write(kafka, TopicPartition(topic, 0), records, batch_size=10_000)
+    assert len(rows(read(kafka, topic, 1_000))) == 1_000
 
 
 def test_topics_are_made_once_and_their_limits_known(
