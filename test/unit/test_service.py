@@ -96,19 +96,19 @@ def test_the_pulse_shows_that_the_loop_is_alive_and_when_it_stands_still(tmp_pat
     assert "no turn of the loop is known" in str(check(str(file), 30))
 
 
-def a_line(name: str, text: str, *arguments: object) -> logging.LogRecord:
-    return logging.LogRecord(name, logging.WARNING, "", 0, text, arguments, None)
+def a_line(name: str, line: int, text: str) -> logging.LogRecord:
+    return logging.LogRecord(name, logging.WARNING, "client.py", line, text, (), None)
 
 
 def test_each_message_of_the_client_is_let_through_once_a_minute() -> None:
     now = 0.0
     quiet = QuietRepeats(period_s=60, clock=lambda: now)
-    assert quiet.filter(a_line("kafka.net", "node %s is away", 1))
-    assert not quiet.filter(a_line("kafka.net", "node %s is away", 2))
-    assert quiet.filter(a_line("kafka.net", "another"))
-    assert [quiet.filter(a_line("detector", "judged")) for _ in range(2)] == [True, True]
+    assert quiet.filter(a_line("kafka.net", 1, "node 1 is away"))
+    assert not quiet.filter(a_line("kafka.net", 1, "node 2 is away"))
+    assert quiet.filter(a_line("kafka.net", 2, "another"))
+    assert [quiet.filter(a_line("detector", 3, "judged")) for _ in range(2)] == [True, True]
     now = 60.0
-    assert quiet.filter(a_line("kafka.net", "node %s is away", 3))
+    assert quiet.filter(a_line("kafka.net", 1, "node 3 is away"))
 
 
 def test_logs_are_one_json_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
