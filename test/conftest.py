@@ -16,6 +16,8 @@ from detecting import wait_until
 from broker import Cluster
 from kafka_batch import StartAnew, create_topics, describe_topics
 
+BROKER = Path(__file__).parents[1] / "broker"
+
 
 @dataclass(frozen=True)
 class Kafka:
@@ -73,8 +75,10 @@ def kafka_in_a_container() -> Iterator[Kafka]:
         "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
     }
     flags = [word for key, value in settings.items() for word in ("-e", f"{key}={value}")]
-    publish = ["-p", f"127.0.0.1:{port}:{port}"]
-    command = ["docker", "run", "-d", "--rm", *publish, *flags, "apache/kafka:4.3.1"]
+    flags += ["-p", f"127.0.0.1:{port}:{port}"]
+    for name in ("log4j2.yaml", "tools-log4j2.yaml"):  # as in docker-compose.kafka.yml
+        flags += ["-v", f"{BROKER / name}:/mnt/shared/config/{name}:ro"]
+    command = ["docker", "run", "-d", "--rm", *flags, "apache/kafka:4.3.1"]
     container = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     try:
         found = Kafka(f"localhost:{port}")
