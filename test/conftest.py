@@ -16,6 +16,8 @@ from detecting import wait_until
 from broker import Cluster
 from kafka_batch import StartAnew, create_topics, describe_topics
 
+# Some tests write timestamps of 1970, which the broker would delete with its next look.
+KEEP_ALL = {"log.retention.ms": "-1"}
 BROKER = Path(__file__).parents[1] / "broker"
 
 
@@ -29,7 +31,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """From the released jars where Java and Maven are there, else from the Docker image."""
     jars = shutil.which("java") and shutil.which("mvn")
     if jars and os.environ.get("TEST_BROKER") != "docker":
-        with Cluster(tmp_path_factory.mktemp("kafka")) as cluster:
+        with Cluster(tmp_path_factory.mktemp("kafka"), properties=KEEP_ALL) as cluster:
             yield Kafka(cluster.bootstrap_servers)
     else:
         with kafka_in_a_container() as found:
@@ -73,6 +75,7 @@ def kafka_in_a_container() -> Iterator[Kafka]:
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
         "KAFKA_TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS": "1000",
         "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_LOG_RETENTION_MS": KEEP_ALL["log.retention.ms"],
     }
     flags = [word for key, value in settings.items() for word in ("-e", f"{key}={value}")]
     flags += ["-p", f"127.0.0.1:{port}:{port}"]
