@@ -24,7 +24,7 @@ up: ## run everything until Ctrl-C: with Docker where an engine answers, else wi
 .PHONY: up-local
 up-local: .venv/installed ## run everything until Ctrl-C, without Docker
 	@KAFKA_BROKER_URL=$(LOCAL_BROKER) $(BIN)/python -m broker run -- \
-		sh -c '$(BIN)/python -m detector create-topics && exec $(BIN)/honcho start'
+		sh -c '$(BIN)/python -m detector create-topics && exec $(BIN)/honcho start' || [ $$? -eq 143 ] # told to stop
 
 .PHONY: down
 down: ## stop and remove the containers, the network and the data

@@ -2,45 +2,52 @@
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
+from broker.cluster import Cluster
 from broker.jars import LIBRARY, BrokerUnavailable
-from broker.running import run, say
+from broker.running import run
+from broker.terminal import say
 from broker.tools import DEFAULT_SERVER, TOOLS, become
 
 _UNAVAILABLE = 2
+_USAGE = """python -m broker run [--port N] [--nodes 1|3] [--data DIR] [-- COMMAND ...]
+       python -m broker TOOL [ARGUMENTS ...]"""
 
 
-def main() -> int:
-    """Runs what the command line asks for, and returns the exit status."""
+def main(words: list[str]) -> int:
+    """Does what the command line asks for, and returns the exit status."""
     try:
-        if len(sys.argv) > 1 and sys.argv[1] in TOOLS:
-            become(sys.argv[1], sys.argv[2:])
-        asked = _arguments()
-        command = asked.command[1:] if asked.command[:1] == ["--"] else asked.command
-        return run(asked.data, asked.nodes, asked.port, command)
+        if words and words[0] in TOOLS:
+            become(words[0], words[1:])
+        end = words.index("--") if "--" in words else len(words)
+        asked = _parser().parse_args(words[:end])
+        return run(Cluster(asked.data, asked.nodes, asked.port), words[end + 1 :])
     except BrokerUnavailable as reason:
         say(str(reason))
         return _UNAVAILABLE
 
 
-def _arguments() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
+    tools = textwrap.fill(", ".join(TOOLS), break_on_hyphens=False)
     parser = argparse.ArgumentParser(
         prog="python -m broker",
+        usage=_USAGE,
         description="A real Apache Kafka without Docker, and its console tools.",
-        epilog=f"tools, at {DEFAULT_SERVER} or $KAFKA_BROKER_URL: {', '.join(TOOLS)}",
+        epilog=f"tools, at $KAFKA_BROKER_URL or {DEFAULT_SERVER} if not told another:\n{tools}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    running = parser.add_subparsers(required=True).add_parser(
-        "run", help="run Kafka, while COMMAND runs or until Ctrl-C"
+    parser.add_argument(
+        "run", choices=["run", *TOOLS], metavar="run", help="Kafka, for COMMAND or until Ctrl-C"
     )
-    running.add_argument("--port", type=int, default=9094, help="of the first node (9094)")
-    running.add_argument("--nodes", type=int, choices=(1, 3), default=1, help="brokers (1)")
-    running.add_argument(
-        "--data", type=Path, default=LIBRARY.parent / "data", help="folder of the data"
+    parser.add_argument("--port", type=int, default=9094, help="the first node's (9094)")
+    parser.add_argument("--nodes", type=int, choices=(1, 3), default=1, help="how many (1)")
+    parser.add_argument(
+        "--data", type=Path, default=LIBRARY.parent / "data", help="folder (.broker/data)"
     )
-    running.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

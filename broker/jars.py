@@ -1,97 +1,114 @@
 """Kafka's released jars, fetched once with Maven, and the Java that runs them."""
 
 import fcntl
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from broker.terminal import say
+
+VERSION = "4.3.1"
 HERE = Path(__file__).parent
 LIBRARY = HERE.parent / ".broker" / "libs"
 _LEAST_JAVA = 17
 
 
 class BrokerUnavailable(Exception):
-    """Kafka can't be started or reached here; the text is one line that says what to do."""
+    """Kafka can't be started or reached here; the text says what is wrong and what to do."""
 
 
-def java(main_class: str, *arguments: str, heap: str, log: str) -> list[str]:
-    """The command line that runs a class of Kafka's; `log` is `server` or `tools`.
+def server(config: Path) -> list[str]:
+    """The command line of a Kafka server.
 
     Raises:
-        BrokerUnavailable: Java or Maven is missing, or the jars can't be had.
+        BrokerUnavailable: Java or Maven is missing or too old, or the jars can't be had.
     """
-    logging = HERE / ("log4j2.yaml" if log == "server" else "tools-log4j2.yaml")
-    return [
-        "java",
-        f"-Xmx{heap}",
-        "-XX:+UseG1GC",
-        "-Djava.awt.headless=true",
-        f"-Dlog4j2.configurationFile={logging}",
-        "-cp",
-        f"{library()}/*",
-        main_class,
-        *arguments,
-    ]
+    return _java("kafka.Kafka", [str(config)], "log4j2.yaml", "-Xmx1g", "-XX:+UseG1GC")
+
+
+def tool(main_class: str, arguments: Sequence[str], *options: str) -> list[str]:
+    """The command line of one of Kafka's tools; `options` are Java's.
+
+    Raises:
+        BrokerUnavailable: Java or Maven is missing or too old, or the jars can't be had.
+    """
+    return _java(main_class, arguments, "tools-log4j2.yaml", "-Xmx256m", *options)
+
+
+def _java(main_class: str, arguments: Sequence[str], log: str, *options: str) -> list[str]:
+    program = _java_program()
+    settings = ["-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={(HERE / log).as_uri()}"]
+    return [program, *options, *settings, "-cp", f"{library()}/*", main_class, *arguments]
 
 
 def library() -> Path:
     """The folder of jars, fetched if it isn't there: 54 MB, once.
 
     Raises:
-        BrokerUnavailable: Java or Maven is missing, or Maven fails.
+        BrokerUnavailable: Maven is missing, or fails.
     """
-    if shutil.which("java") is None:
-        raise BrokerUnavailable(f"Java is missing: install version {_LEAST_JAVA} or later")
-    if LIBRARY.is_dir():
-        return LIBRARY
-    _require_version()
-    if shutil.which("mvn") is None:
-        raise BrokerUnavailable("Maven is missing: install it (e.g. apt install maven)")
-    LIBRARY.parent.mkdir(exist_ok=True)
-    file = LIBRARY.parent / "libs.lock"
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may want them at once
-        if not LIBRARY.is_dir():
-            _fetch()
-        file.unlink(missing_ok=True)
+    if not _fetched():
+        LIBRARY.parent.mkdir(exist_ok=True)
+        with _locked(LIBRARY.parent):  # two processes may want them at once
+            if not _fetched():
+                _fetch()
     return LIBRARY
 
 
+def _fetched() -> bool:
+    return (LIBRARY / f"kafka_2.13-{VERSION}.jar").is_file()
+
+
 def _fetch() -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise BrokerUnavailable("Maven is missing: install it (apt or brew install maven)")
+    say(f"fetching the jars of Kafka {VERSION} with Maven: 54 MB, once")
     fresh = LIBRARY.with_suffix(".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    _run(
-        "mvn",
-        "-q",
-        "-B",
-        "-f",
-        str(HERE / "pom.xml"),
-        "dependency:copy-dependencies",
-        f"-DoutputDirectory={fresh}",
-        "-DincludeScope=runtime",
-    )
+    how = ["-qB", "-Dstyle.color=never", "--strict-checksums", "-f", str(HERE / "pom.xml")]
+    copy = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fresh}"]
+    done = _run([maven, *how, f"-Dkafka.version={VERSION}", *copy])
+    if done.returncode:
+        raise BrokerUnavailable(f"Maven could not fetch Kafka's jars: {first_error(done.stdout)}")
+    shutil.rmtree(LIBRARY, ignore_errors=True)  # another version's
     fresh.rename(LIBRARY)
 
 
-def _require_version() -> None:
-    said = _run("java", "-version")
-    found = re.search(r'version "(\d+)', said)
-    if found is None or int(found[1]) < _LEAST_JAVA:
-        raise BrokerUnavailable(
-            f"Java {_LEAST_JAVA} or later is needed; found: {_last_line(said.splitlines()[:1])}"
-        )
+def _java_program() -> str:
+    home = os.environ.get("JAVA_HOME")
+    program = shutil.which("java", path=f"{home}/bin" if home else None)
+    advice = f"install version {_LEAST_JAVA} or later, and let JAVA_HOME or PATH lead to it"
+    if program is None:
+        raise BrokerUnavailable(f"Java is missing: {advice}")
+    said = _run([program, "-version"]).stdout
+    version = re.search(r'version "(\d+)', said)
+    if version is None or int(version[1]) < _LEAST_JAVA:
+        raise BrokerUnavailable(f"{program} won't do ({first_error(said)}): {advice}")
+    return program
 
 
-def _run(*command: str) -> str:
-    done = subprocess.run(
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    opened = os.open(folder, os.O_RDONLY)  # the folder itself: no lock file can be left
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    if done.returncode:
-        raise BrokerUnavailable(f"{command[0]} failed: {_last_line(done.stdout.splitlines())}")
-    return done.stdout
 
 
-def _last_line(lines: Sequence[str]) -> str:
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+def first_error(output: str) -> str:
+    """The line of a program's output that most likely says what is wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next((line for line in lines if "ERROR" in line), (lines or ["it said nothing"])[0])

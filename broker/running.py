@@ -1,75 +1,115 @@
-"""Kafka for as long as a command runs."""
+"""Kafka for as long as a command runs, or until a signal."""
 
+import os
+import shlex
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from types import FrameType
 
 from broker.cluster import Cluster
+from broker.jars import VERSION
+from broker.terminal import say
 
-_LONGEST_S = 15.0  # for the command to end, once it was told to
-_SLICE_S = 0.1
-
-
-def say(words: str) -> None:
-    """One line for the person at the terminal."""
-    sys.stderr.write(f"broker: {words}\n")
+_PATIENCE_S = 15.0  # for the command to deliver and commit, once it was told to stop
+_SLICE_S = 0.05
+_CANNOT_RUN = 127  # as shells say it
 
 
-def run(directory: Path, nodes: int, port: int, command: Sequence[str]) -> int:
+class Told:
+    """The signal that told us to stop, if one did. Further ones change nothing.
+
+    All that follows is bounded, and to hurry would leave the command's own children behind.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._take)
+
+    def __bool__(self) -> bool:
+        return self.signal != 0
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        self.signal = self.signal or number
+
+
+def run(cluster: Cluster, command: Sequence[str]) -> int:
     """Starts Kafka, runs the command (without one: waits for a signal), stops Kafka.
 
     Kafka stops last, so that the command can deliver and commit what it has. Returns the
-    command's exit status; 0 where it ended since it was told to.
+    command's exit status, 128 + n where signal n ended it.
 
     Raises:
-        BrokerUnavailable: Kafka can't be started.
+        BrokerUnavailable: Kafka can't start, or ends by itself; the command doesn't run then.
     """
-    told = _Told()
-    cluster = Cluster(directory, nodes, port)
-    say(f"starting Kafka at {cluster.bootstrap_servers}, data in {directory}")
-    with cluster:
-        say("Kafka is up")
-        status = _attend(command, told) if command else _wait_until(told)
-        say("stopping Kafka")
+    told = Told()
+    status = 0
+    say(f"starting Kafka {VERSION}, data in {cluster.directory}")
+    with ExitStack() as ending:
+        ending.callback(cluster.stop)
+        up = cluster.start(unless=lambda: bool(told))
+        ending.callback(say, "stopping Kafka")
+        if up:
+            say(f"Kafka is up at {cluster.bootstrap_servers}")
+            status = _attend(command, cluster, told) if command else _wait(cluster, told)
+        elif command:
+            status = 128 + told.signal
     say("stopped")
     return status
 
 
-class _Told:
-    """Whether a signal told us to stop; a further one changes nothing."""
-
-    def __init__(self) -> None:
-        self.so = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._take)
-
-    def _take(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self.so = True
-
-
-def _wait_until(told: _Told) -> int:
-    while not told.so:
-        time.sleep(_SLICE_S)
+def _wait(cluster: Cluster, told: Told) -> int:
+    say("Ctrl-C stops it")
+    _until(lambda: bool(told), cluster)
     return 0
 
 
-def _attend(command: Sequence[str], told: _Told) -> int:
-    # In a session of its own: a terminal's Ctrl-C reaches only us, and the command gets one
-    # SIGTERM however it was stopped.
-    child = subprocess.Popen(command, start_new_session=True)
-    while child.poll() is None and not told.so:
-        time.sleep(_SLICE_S)
-    if child.poll() is not None and not told.so:
-        return child.returncode
-    child.terminate()
+def _attend(command: Sequence[str], cluster: Cluster, told: Told) -> int:
+    say(f"running {shlex.join(command)}")
     try:
-        child.wait(_LONGEST_S)
-    except subprocess.TimeoutExpired:
-        say(f"the command did not end within {_LONGEST_S:.0f} s, and is killed")
-        child.kill()
-        child.wait()
-    return 0
+        # In a session of its own: a terminal's Ctrl-C reaches only us, and the command is told
+        # once, by SIGTERM, however we were.
+        child = subprocess.Popen(command, start_new_session=True)
+    except OSError as error:
+        say(f"{command[0]} can't be run: {error.strerror}")
+        return _CANNOT_RUN
+    try:
+        _until(lambda: bool(told) or child.poll() is not None, cluster)
+    finally:
+        _end(child)
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+def _until(true: Callable[[], bool], cluster: Cluster) -> None:
+    while not true():
+        cluster.require_majority()
+        time.sleep(_SLICE_S)
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """Ends the command with its process group, or what it left of that, as a terminal would."""
+    if child.poll() is None:
+        say(f"stopping the command, within {_PATIENCE_S:.0f} s")
+    _signal_group(child, signal.SIGTERM)
+    deadline = time.monotonic() + _PATIENCE_S
+    while _group_runs(child) and time.monotonic() < deadline:
+        time.sleep(_SLICE_S)
+    if _group_runs(child):
+        say("it did not stop, and is killed")
+        _signal_group(child, signal.SIGKILL)
+    child.wait()
+
+
+def _group_runs(child: "subprocess.Popen[bytes]") -> bool:
+    child.poll()  # or the ended command itself would count
+    return _signal_group(child, 0)
+
+
+def _signal_group(child: "subprocess.Popen[bytes]", number: int) -> bool:
+    with suppress(ProcessLookupError, PermissionError):  # macOS: no permission for a dead group
+        os.killpg(child.pid, number)
+        return True
+    return False

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Sequence
+from typing import NoReturn
 
-from broker.jars import java
+from broker import jars
 
 DEFAULT_SERVER = "localhost:9094"
 
@@ -17,28 +18,39 @@ TOOLS = {
     "consumer-perf-test": "org.apache.kafka.tools.ConsumerPerformance",
     "delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
     "dump-log": "org.apache.kafka.tools.DumpLogSegments",
+    "features": "org.apache.kafka.tools.FeatureCommand",
     "get-offsets": "org.apache.kafka.tools.GetOffsetShell",
+    "groups": "org.apache.kafka.tools.GroupsCommand",
     "leader-election": "org.apache.kafka.tools.LeaderElectionCommand",
+    "log-dirs": "org.apache.kafka.tools.LogDirsCommand",
+    "metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
     "producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
+    "reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
+    "storage": "kafka.tools.StorageTool",
     "topics": "org.apache.kafka.tools.TopicCommand",
     "transactions": "org.apache.kafka.tools.TransactionsCommand",
 }
-_WITHOUT_SERVER = {"dump-log", "producer-perf-test"}
+_OFFLINE = {"dump-log", "storage"}
+_NAMES_A_SERVER = ("--bootstrap-", "bootstrap.servers=")  # the perf tools take it as a property too
 
 
 def command(tool: str, arguments: Sequence[str]) -> list[str]:
-    """The command line of a tool; it asks our own broker where it isn't told another.
+    """The command line of a tool; it asks $KAFKA_BROKER_URL or our own broker if not told another.
 
     Raises:
         BrokerUnavailable: Java or the jars can't be had.
     """
     server: list[str] = []
-    if tool not in _WITHOUT_SERVER and "--bootstrap-server" not in arguments:
+    if tool not in _OFFLINE and not any(word.startswith(_NAMES_A_SERVER) for word in arguments):
         server = ["--bootstrap-server", os.environ.get("KAFKA_BROKER_URL", DEFAULT_SERVER)]
-    return java(TOOLS[tool], *server, *arguments, heap="256m", log="tools")
+    return jars.tool(TOOLS[tool], [*server, *arguments])
 
 
-def become(tool: str, arguments: Sequence[str]) -> None:
-    """Replaces this process by the tool, so that signals and exit status are the tool's own."""
+def become(tool: str, arguments: Sequence[str]) -> NoReturn:
+    """Replaces this process by the tool, so that signals and exit status are the tool's own.
+
+    Raises:
+        BrokerUnavailable: Java or the jars can't be had.
+    """
     line = command(tool, arguments)
-    os.execvp(line[0], line)  # noqa: S606
+    os.execv(line[0], line)  # noqa: S606

@@ -1,7 +1,6 @@
 """One real Kafka for the whole session, and topics of its own for each test."""
 
 import os
-import shutil
 import socket
 import subprocess
 import uuid
@@ -13,7 +12,9 @@ from pathlib import Path
 import pytest
 from detecting import wait_until
 
-from broker import Cluster
+from broker import BrokerUnavailable, Cluster
+from broker.jars import server
+from broker.settings import server_properties
 from kafka_batch import StartAnew, create_topics, describe_topics
 
 # Some tests write timestamps of 1970, which the broker would delete with its next look.
@@ -28,9 +29,8 @@ class Kafka:
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """From the released jars where Java and Maven are there, else from the Docker image."""
-    jars = shutil.which("java") and shutil.which("mvn")
-    if jars and os.environ.get("TEST_BROKER") != "docker":
+    """From the released jars where Java 17 and Maven are there, else from the Docker image."""
+    if os.environ.get("TEST_BROKER") != "docker" and jars_can_be_had():
         with Cluster(tmp_path_factory.mktemp("kafka"), properties=KEEP_ALL) as cluster:
             yield Kafka(cluster.bootstrap_servers)
     else:
@@ -58,26 +58,27 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def jars_can_be_had() -> bool:
+    try:
+        server(Path("server.properties"))
+    except BrokerUnavailable:
+        return False
+    return True
+
+
 @contextmanager
 def kafka_in_a_container() -> Iterator[Kafka]:
     port = _free_port()
     settings = {
-        "KAFKA_NODE_ID": "1",
-        "KAFKA_PROCESS_ROLES": "broker,controller",
-        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:9093",
-        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://localhost:{port}",
-        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
-        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
-        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
-        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
-        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
-        "KAFKA_TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS": "1000",
-        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
-        "KAFKA_LOG_RETENTION_MS": KEEP_ALL["log.retention.ms"],
+        **server_properties(brokers=1),
+        **KEEP_ALL,
+        "node.id": "1",
+        "listeners": f"PLAINTEXT://:{port},CONTROLLER://:9093",
+        "advertised.listeners": f"PLAINTEXT://localhost:{port}",
+        "controller.quorum.voters": "1@localhost:9093",
     }
-    flags = [word for key, value in settings.items() for word in ("-e", f"{key}={value}")]
+    variables = {f"KAFKA_{key.upper().replace('.', '_')}": settings[key] for key in settings}
+    flags = [word for key, value in variables.items() for word in ("-e", f"{key}={value}")]
     flags += ["-p", f"127.0.0.1:{port}:{port}"]
     for name in ("log4j2.yaml", "tools-log4j2.yaml"):  # as in docker-compose.kafka.yml
         flags += ["-v", f"{BROKER / name}:/mnt/shared/config/{name}:ro"]
