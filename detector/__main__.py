@@ -5,7 +5,6 @@ import os
 import sys
 
 import structlog
-from prometheus_client import start_http_server
 
 from detector.loop import Detector
 from detector.metrics import Metrics
@@ -15,6 +14,7 @@ from kafka_batch import Refused, create_topics
 from kafka_batch.service.anew import run_until_done
 from kafka_batch.service.health import Pulse
 from kafka_batch.service.logs import set_up_logs
+from kafka_batch.service.metrics import serve_metrics
 from kafka_batch.service.settings import SettingsError
 from kafka_batch.service.stop import Stop
 
@@ -50,8 +50,7 @@ def main() -> int:
 def _run(settings: DetectorSettings, stop: Stop) -> None:
     pulse = Pulse(settings.health_file)
     metrics = Metrics(pulse.age_s)
-    if settings.metrics_port is not None:
-        start_http_server(settings.metrics_port, registry=metrics.registry)
+    serve_metrics(settings.metrics_port, metrics.registry)
     rules = Rules([LargeAmount(settings.fraud_threshold)])
     detector = Detector(settings, rules, metrics, pulse, stop)
     run_until_done(detector.run, stop)

@@ -5,7 +5,6 @@ import os
 import sys
 
 import structlog
-from prometheus_client import start_http_server
 
 from generator.loop import Generator
 from generator.metrics import Metrics
@@ -14,6 +13,7 @@ from kafka_batch import Refused
 from kafka_batch.service.anew import run_until_done
 from kafka_batch.service.health import Pulse
 from kafka_batch.service.logs import set_up_logs
+from kafka_batch.service.metrics import serve_metrics
 from kafka_batch.service.settings import SettingsError
 from kafka_batch.service.stop import Stop
 
@@ -33,9 +33,8 @@ def main() -> int:
     set_up_logs(settings.log_level)
     pulse = Pulse(settings.health_file)
     metrics = Metrics(settings.transactions_per_second, pulse.age_s)
-    if settings.metrics_port is not None:
-        start_http_server(settings.metrics_port, registry=metrics.registry)
     try:
+        serve_metrics(settings.metrics_port, metrics.registry)
         run_until_done(Generator(settings, metrics, pulse, stop).run, stop)
     except Refused as reason:
         structlog.get_logger("generator").error("giving up", reason=str(reason))

@@ -123,11 +123,10 @@ class Producer(KafkaProducer):
         """
         undelivered, delivered = self._undelivered, 0
         while undelivered and undelivered[0].is_done:
-            batch = undelivered.popleft()
-            failure = batch.produce_future.value[2]
+            failure = undelivered[0].produce_future.value[2]
             if failure is not None:
-                raise failure(0)
-            delivered += batch.record_count
+                raise failure(0)  # it stays among the undelivered, which it is
+            delivered += undelivered.popleft().record_count
         return delivered
 
     def deliver(self, timeout_s: float) -> int:

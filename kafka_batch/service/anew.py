@@ -27,7 +27,7 @@ def run_until_done(run: Callable[[], None], stop: Stop) -> None:
             return run()
         except StartAnew as reason:
             if stop.requested:
-                log.warning("stopping; what was not committed is read again", reason=str(reason))
+                log.warning("stopping instead of starting anew", reason=str(reason))
                 return None
             steady = time.monotonic() - started > _STEADY_S
             pause = _FIRST_PAUSE_S if steady else min(2 * pause, _LONGEST_PAUSE_S)
