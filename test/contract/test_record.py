@@ -14,11 +14,11 @@ def test_the_generator_writes_the_sample() -> None:
 
 def test_the_detector_reads_the_sample() -> None:
     assert [parse(line) for line in SAMPLE] == [
-        Transaction("MpmA7iNPobN4", "qe65WycKJSc9", 73_085, "USD"),
-        Transaction("TlGNVrzes2KL", "9kNo5DknJUf6", 99_696, "USD"),
-        Transaction("Aej94Qq2exs2", "xkxtp6roOhlz", 13_550, "USD"),
-        Transaction("9smKq67YNKqD", "4RQ9BYTShh7x", 95_217, "USD"),
-        Transaction("nJ3qfAehITWG", "Aej94Qq2exs2", 29_333, "USD"),
+        Transaction("Qz5MMjTv7T1x", "QNP4ADATShBN", 73_085, "USD"),
+        Transaction("Ld9bPwVxbQ7c", "3FlRnV5jFjzM", 99_696, "USD"),
+        Transaction("mvn7aPp4arpA", "clbN7uI0tQQ2", 13_550, "USD"),
+        Transaction("JAPeezlUNJ0h", "y7VhWlMvDjn5", 95_217, "USD"),
+        Transaction("DsX3B5TjxOj6", "mvn7aPp4arpA", 29_333, "USD"),
     ]
 
 

@@ -8,9 +8,9 @@ from generator.transactions import Transactions
 
 def test_a_seed_gives_these_transactions_on_every_python() -> None:
     assert Transactions(10_000, seed=1).take(3).values == [
-        b'{"source":"MpmA7iNPobN4","target":"qe65WycKJSc9","amount":730.85,"currency":"USD"}',
-        b'{"source":"TlGNVrzes2KL","target":"9kNo5DknJUf6","amount":996.96,"currency":"USD"}',
-        b'{"source":"Aej94Qq2exs2","target":"xkxtp6roOhlz","amount":135.5,"currency":"USD"}',
+        b'{"source":"Qz5MMjTv7T1x","target":"QNP4ADATShBN","amount":730.85,"currency":"USD"}',
+        b'{"source":"Ld9bPwVxbQ7c","target":"3FlRnV5jFjzM","amount":996.96,"currency":"USD"}',
+        b'{"source":"mvn7aPp4arpA","target":"clbN7uI0tQQ2","amount":135.5,"currency":"USD"}',
     ]
 
 
