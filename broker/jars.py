@@ -70,7 +70,14 @@ def _fetch() -> None:
     say(f"fetching the jars of Kafka {VERSION} with Maven: 54 MB, once")
     fresh = LIBRARY.with_suffix(".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    how = ["-qB", "-Dstyle.color=never", "--strict-checksums", "-f", str(HERE / "pom.xml")]
+    how = [
+        "--quiet",
+        "--batch-mode",
+        "-Dstyle.color=never",
+        "--strict-checksums",
+        "-f",
+        str(HERE / "pom.xml"),
+    ]
     copy = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fresh}"]
     done = _run([maven, *how, f"-Dkafka.version={VERSION}", *copy])
     if done.returncode:
