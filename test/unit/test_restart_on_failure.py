@@ -17,6 +17,8 @@ def restarting(command: str, path: str = os.environ["PATH"]) -> "subprocess.Pope
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PATH": path},
+        # A shell can't catch what is ignored when it starts, as SIGINT is for a background job.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no threads
     )
 
 
