@@ -76,6 +76,8 @@ class Detector:
             commit_interval_ms=settings.commit_interval_ms,
             instance_id=settings.instance_id,
             batch_bytes=min(BATCH_BYTES, limits.max_bytes),
+            compression=settings.compression_type,
+            codec=settings.record_codec,
         )
 
 

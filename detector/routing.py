@@ -3,13 +3,14 @@
 Values in, values out: nothing is sent here.
 """
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import compress
+from operator import not_
 
-from detector.rules import Reason, Rules
+from detector.rules import Rules
 from detector.transaction import Unreadable, parse
-from kafka_batch import Batch, Headers, Record, TopicLimits, record_size
+from kafka_batch import Batch, HeaderBlock, Record, TopicLimits, encode_tail, record_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Routed:
 
     legit: list[int] = field(default_factory=list)
     fraud: list[int] = field(default_factory=list)
-    fraud_headers: list[Headers] = field(default_factory=list)
+    fraud_headers: list[HeaderBlock] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
 
 
@@ -45,6 +46,13 @@ class Limits:
         known = list(topics)
         return cls(min(t.max_bytes for t in known), min(t.max_ahead_ms for t in known))
 
+    def room(self, batch: Batch, latest_ms: int) -> int:
+        """By how many bytes every record of the batch may grow and be taken; negative where one
+        may not be taken as it is."""
+        if max(batch.timestamps) > latest_ms:
+            return -1
+        return self.max_bytes - record_size(max(map(len, batch.tails)))
+
 
 def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int) -> Routed:
     """Judges every row of a batch.
@@ -55,44 +63,46 @@ def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int) -> Routed:
     """
     routed = Routed()
     latest_ms = now_ms + limits.max_ahead_ms
-    for row, value in enumerate(batch.values):
-        outcome = parse(value)
-        if isinstance(outcome, Unreadable):
-            routed.dead.append(_dead_letter(batch, row, outcome, limits, now_ms))
-            continue
-        headers = _verdict(rules.judge(outcome), rules.version)
-        if fault := _fault(batch, row, headers, limits.max_bytes, latest_ms):
-            routed.dead.append(_dead_letter(batch, row, fault, limits, now_ms))
-        elif headers:
-            routed.fraud.append(row)
-            routed.fraud_headers.append(headers)
-        else:
-            routed.legit.append(row)
+    room = limits.room(batch, latest_ms)
+    if room >= 0:
+        passed = rules.screen.passes(batch.values)
+        routed.legit += compress(range(len(batch)), passed)
+        rest: Iterable[int] = compress(range(len(batch)), map(not_, passed))
+    else:
+        rest = range(len(batch))
+    for row in rest:
+        _route_one(batch, row, rules, limits, now_ms, room, routed)
+    routed.legit.sort()
     return routed
 
 
-def _verdict(reasons: Sequence[Reason], rules_version: str) -> Headers:
-    if not reasons:
-        return ()
-    return (
-        ("rules", ",".join(reason.rule for reason in reasons).encode()),
-        (
-            "reasons",
-            json.dumps([asdict(reason) for reason in reasons], separators=(",", ":")).encode(),
-        ),
-        ("rules_version", rules_version.encode()),
-    )
+def _route_one(
+    batch: Batch, row: int, rules: Rules, limits: Limits, now_ms: int, room: int, routed: Routed
+) -> None:
+    outcome = parse(batch.values[row])
+    if isinstance(outcome, Unreadable):
+        routed.dead.append(_dead_letter(batch, row, outcome, limits, now_ms))
+        return
+    headers = rules.verdict(outcome)
+    tight = room < (len(headers.encoded) if headers else 0)
+    if tight and (fault := _fault(batch, row, headers, limits, now_ms)):
+        routed.dead.append(_dead_letter(batch, row, fault, limits, now_ms))
+    elif headers:
+        routed.fraud.append(row)
+        routed.fraud_headers.append(headers)
+    else:
+        routed.legit.append(row)
 
 
 def _fault(
-    batch: Batch, row: int, headers: Headers, max_bytes: int, latest_ms: int
+    batch: Batch, row: int, headers: HeaderBlock | None, limits: Limits, now_ms: int
 ) -> Unreadable | None:
     """Why the broker would refuse the row as it is."""
-    if batch.timestamps[row] > latest_ms:
+    if batch.timestamps[row] > now_ms + limits.max_ahead_ms:
         return Unreadable("bad_timestamp", "the timestamp is further ahead than the topics take")
-    size = record_size(batch.keys[row], batch.values[row], [*batch.headers[row], *headers])
-    if size > max_bytes:
-        return Unreadable("too_large", f"{size} bytes with headers; the topics take {max_bytes}")
+    size, most = record_size(len(batch.tails[row]), headers), limits.max_bytes
+    if size > most:
+        return Unreadable("too_large", f"{size} bytes with headers; the topics take {most}")
     return None
 
 
@@ -115,6 +125,6 @@ def _dead_letter(
         (timestamp_ms, key, value, [*own, *headers]),
         (timestamp_ms, key, None, [*own, *headers]),
     ):
-        if record_size(*record[1:]) <= limits.max_bytes:
+        if record_size(len(encode_tail(*record[1:]))) <= limits.max_bytes:
             return DeadLetter(row, fault.code, record)
     return DeadLetter(row, fault.code, (timestamp_ms, None, None, headers))

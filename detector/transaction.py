@@ -10,9 +10,10 @@ regular expression; whatever that doesn't match is read with care.
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from detector.money import digits, minor_units
 
@@ -20,16 +21,24 @@ MAX_AMOUNT = 10**12
 _FIELDS = ("source", "target", "amount", "currency")
 
 _ACCOUNT = r"[A-Za-z0-9._:-]{1,64}"
+_WHOLE = "0|[1-9][0-9]{0,11}"
+_FRACTION = r"[0-9]{1,4}"
+_CURRENCY = "[A-Z]{3}"
+
+
+def _plain(account: str, amount: str, currency: str, end: str) -> str:
+    names = f'"source": ?"{account}", ?"target": ?"{account}"'
+    return f'{{{names}, ?"amount": ?{amount}, ?"currency": ?"{currency}"{end}'
+
+
 _PLAIN = re.compile(
-    rf'{{"source": ?"({_ACCOUNT})", ?"target": ?"({_ACCOUNT})", ?'
-    r'"amount": ?(0|[1-9][0-9]{0,11})(?:\.([0-9]{1,4}))?, ?"currency": ?"([A-Z]{3})"}'.encode()
+    _plain(f"({_ACCOUNT})", rf"({_WHOLE})(?:\.({_FRACTION}))?", f"({_CURRENCY})", "}").encode()
 )
 _IS_ACCOUNT = re.compile(_ACCOUNT)
 _IS_CURRENCY = re.compile("[A-Z]{3}")
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     """Money that one account sends to another; the amount is in the currency's minor units."""
 
     source: str
@@ -63,6 +72,47 @@ def parse(value: bytes | None) -> Transaction | Unreadable:
     places = digits(unit)
     cents = (fraction or b"").ljust(places, b"0")[:places]
     return Transaction(source.decode(), target.decode(), int(whole + cents), unit)
+
+
+class Screen:
+    """Finds, among many values at once, the plain transactions of less than a certain amount.
+
+    Most records are that, and where no rule fires below the amount they are legitimate. One
+    regular expression over all of them takes a fifth of what reading each of them would.
+    """
+
+    def __init__(self, least_amount: Decimal) -> None:
+        whole = _less_than(int(least_amount))
+        plain = _plain(_ACCOUNT, rf"(?:{whole})(?:\.{_FRACTION})?", _CURRENCY, "(})")
+        self._lines = re.compile(f"^(?:{plain}|.*)$".encode(), re.MULTILINE)
+
+    def passes(self, values: Sequence[bytes | None]) -> Sequence[object]:
+        """For each value something true where it is such a transaction, and in no other case."""
+        lines = b"" if None in values else b"\n".join(values)  # type: ignore[arg-type]
+        if lines.count(b"\n") != len(values) - 1:  # a null among them, or a value of two lines
+            return [value is not None and self._passes(value) for value in values]
+        # One match a line: the last brace where it passes, no bytes where it doesn't.
+        return self._lines.findall(lines)
+
+    def _passes(self, value: bytes) -> bool:
+        found = self._lines.fullmatch(value)
+        return found is not None and found[1] is not None
+
+
+def _less_than(bound: int) -> str:
+    """A regular expression for the whole numbers below the bound, without leading zeros."""
+    if bound <= 0:
+        return "(?!)"  # none
+    numeral = str(bound)
+    choices = ["0"]
+    if len(numeral) > 1:
+        choices.append(f"[1-9][0-9]{{0,{len(numeral) - 2}}}")
+    for place, digit in enumerate(numeral):
+        least = 0 if place else 1
+        if int(digit) > least:
+            rest = len(numeral) - place - 1
+            choices.append(f"{numeral[:place]}[{least}-{int(digit) - 1}][0-9]{{{rest}}}")
+    return "|".join(choices)
 
 
 class _Refused(ValueError):

@@ -19,6 +19,7 @@ from kafka_batch import (
     describe_topics,
     one_line,
     partition_of,
+    whole_batches,
 )
 from kafka_batch.errors import translate
 from kafka_batch.service.health import Pulse
@@ -74,6 +75,8 @@ class Generator:
         try:
             producer = BatchProducer(
                 self._stop.deadline,
+                whole_batches=whole_batches(self._settings.record_codec),
+                compression_type=self._settings.compression_type.for_the_client,
                 bootstrap_servers=self._settings.kafka_broker_url,
                 acks="all",
                 linger_ms=10,

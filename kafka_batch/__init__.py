@@ -1,10 +1,12 @@
 """Whole batches in and out of Kafka, on kafka-python, and the exactly-once stream over them."""
 
-from kafka_batch.batch import Batch, Header, Headers, Record
-from kafka_batch.config import BATCH_BYTES, Guarantee, StreamConfig
+from kafka_batch.batch import Batch, PlainBatch
+from kafka_batch.codec import Header, HeaderBlock, Headers, Record, encode_tail
+from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
 from kafka_batch.consumer import BatchConsumer
 from kafka_batch.errors import Refused, StartAnew, StreamError, one_line
 from kafka_batch.producer import BatchProducer, partition_of, record_size
+from kafka_batch.selftest import RecordCodec, whole_batches
 from kafka_batch.stream import Observer, Stream
 from kafka_batch.topics import TopicLimits, create_topics, describe_topics
 
@@ -13,11 +15,15 @@ __all__ = [
     "Batch",
     "BatchConsumer",
     "BatchProducer",
+    "Compression",
     "Guarantee",
     "Header",
+    "HeaderBlock",
     "Headers",
     "Observer",
+    "PlainBatch",
     "Record",
+    "RecordCodec",
     "Refused",
     "StartAnew",
     "Stream",
@@ -26,7 +32,9 @@ __all__ = [
     "TopicLimits",
     "create_topics",
     "describe_topics",
+    "encode_tail",
     "one_line",
     "partition_of",
     "record_size",
+    "whole_batches",
 ]

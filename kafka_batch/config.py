@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from kafka_batch.selftest import RecordCodec, whole_batches
+
 _CLIENT = {
     "reconnect_backoff_max_ms": 1_000,
     "request_timeout_ms": 10_000,
@@ -41,6 +43,21 @@ class Guarantee(StrEnum):
     AT_LEAST_ONCE = "at_least_once"
 
 
+class Compression(StrEnum):
+    """Of what is written; whatever was written by others is read."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    SNAPPY = "snappy"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
+
+    @property
+    def for_the_client(self) -> str | None:
+        """Its name in kafka-python's settings."""
+        return None if self is Compression.NONE else str(self)
+
+
 @dataclass(frozen=True)
 class StreamConfig:
     """Where a stream reads, as whom, and how often it commits.
@@ -57,24 +74,29 @@ class StreamConfig:
     commit_interval_ms: int = 100
     instance_id: str | None = None
     batch_bytes: int = BATCH_BYTES
+    compression: Compression = Compression.NONE
+    codec: RecordCodec = RecordCodec.AUTO
 
     def for_the_consumer(self) -> dict[str, Any]:
-        """Settings of the consumer, by kafka-python's names."""
+        """Settings of a `BatchConsumer`."""
         return {
             "bootstrap_servers": self.bootstrap_servers,
             "group_id": self.group,
             "group_instance_id": self.instance_id,
+            "whole_batches": whole_batches(self.codec),
             **_CLIENT,
             **_CONSUMER,
         }
 
     def for_the_producer(self) -> dict[str, Any]:
-        """Settings of the producer; without `instance_id` a new transactional id at each call."""
+        """Settings of a `BatchProducer`; without `instance_id` a new transactional id each time."""
         settings = {
             "bootstrap_servers": self.bootstrap_servers,
+            "whole_batches": whole_batches(self.codec),
             # Full batches leave at once and a commit flushes the rest, so lingering costs nothing.
             "linger_ms": self.commit_interval_ms,
             "batch_size": self.batch_bytes,
+            "compression_type": self.compression.for_the_client,
             **_CLIENT,
             **_PRODUCER,
         }

@@ -1,34 +1,113 @@
-"""Whole batches out of Kafka."""
+"""Whole batches out of Kafka: kafka-python 3.0.12, with its fetched batches left whole."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kafka_batch.batch import Batch
+from kafka.consumer.fetcher import Fetcher
+from kafka.errors import CorruptRecordError
+from kafka.protocol.consumer import IsolationLevel
+from kafka.structs import TopicPartition
+
+from kafka_batch.batch import Batch, EncodedBatch, PlainBatch
 from kafka_batch.client import Consumer
+from kafka_batch.codec import decode
+
+_MOST_BATCHES = 32
+_MOST_RECORDS = 5_000  # of one read: a signal is seen within some 100 ms
+_COLUMNS_SINCE = 2  # version of the record format
 
 
 class BatchConsumer(Consumer):
-    """A consumer whose records come as batches, at most one for each partition and call."""
+    """A consumer whose records come as batches.
 
-    def read(self, timeout_ms: float, max_records: int | None = None) -> list[Batch]:
-        """Waits up to `timeout_ms` for records; an empty list when there were none.
+    With `whole_batches` they are the batches as their producer made them; without, by way of the
+    client's public interface, at most one for each partition and read.
+    """
+
+    def __init__(self, *topics: str, whole_batches: bool = True, **configs: Any) -> None:
+        super().__init__(*topics, **configs)
+        self._whole_batches = whole_batches
+        if whole_batches:
+            self._fetcher.PartitionRecords = WholeBatches
+
+    def read(self, timeout_ms: float) -> list[Batch]:
+        """Waits up to `timeout_ms` for batches; an empty list when there were none.
 
         Raises:
             KafkaError: what `KafkaConsumer.poll` raises.
         """
-        fetched = self.poll(timeout_ms=timeout_ms, max_records=max_records)
-        return [_as_batch(records) for records in fetched.values()]
+        most = _MOST_BATCHES if self._whole_batches else _MOST_RECORDS
+        fetched = self.poll(timeout_ms=timeout_ms, max_records=most)
+        if self._whole_batches:
+            return [batch for batches in fetched.values() for batch in batches]
+        return [
+            _of_records(tp, records, -1 if (epoch := records[-1].leader_epoch) is None else epoch)
+            for tp, records in fetched.items()
+        ]
 
 
-def _as_batch(records: Sequence[Any]) -> Batch:
-    first = records[0]
-    return Batch(
-        topic=first.topic,
-        partition=first.partition,
+class WholeBatches(Fetcher.PartitionRecords):
+    """What was fetched of a partition, as one `Batch` for each of the producer's batches.
+
+    The original makes an object of each record. What it does with batches as such is done here
+    as well: checksums, and what belongs to aborted Kafka transactions or to their markers.
+    """
+
+    next_fetch_offset: int
+
+    def _maybe_skip_record(self, _batch: Batch) -> bool:
+        return False
+
+    def _unpack_records(self, tp: TopicPartition, records: Any, *_: object) -> Iterator[Batch]:
+        while (fetched := records.next_batch()) is not None:
+            if not fetched.validate_crc():
+                raise CorruptRecordError(f"{tp} at {fetched.base_offset}: wrong checksum")
+            batch: Batch | None = None
+            if fetched.magic < _COLUMNS_SINCE:
+                batch = _of_records(tp, [r for r in fetched if r.offset >= self.fetch_offset], -1)
+                next_offset = batch.next_offset if batch else self.next_fetch_offset
+            else:
+                self.leader_epoch = fetched.leader_epoch
+                next_offset = fetched.next_offset
+                if not self._is_void(fetched):
+                    batch = self._decoded(tp, fetched)
+            self.bytes_read += fetched.size_in_bytes
+            self.next_fetch_offset = next_offset
+            if batch:
+                yield batch
+        self.drain()
+
+    def _is_void(self, fetched: Any) -> bool:
+        if self.isolation_level == IsolationLevel.READ_COMMITTED and fetched.has_producer_id():
+            self._consume_aborted_transactions_up_to(fetched.last_offset)
+            if self._contains_abort_marker(fetched):
+                self.aborted_producer_ids.discard(fetched.producer_id)
+            elif self._is_batch_aborted(fetched):
+                return True
+        return bool(fetched.is_control_batch)
+
+    def _decoded(self, tp: TopicPartition, fetched: Any) -> Batch:
+        base, last = fetched.base_offset, fetched.last_offset
+        try:
+            fetched._maybe_uncompress()
+            records = bytes(memoryview(fetched._buffer)[fetched._pos :])
+            columns = decode(records, fetched.records_count, base, last, fetched.first_timestamp)
+        except ValueError as error:
+            raise CorruptRecordError(f"{tp} at {base}: {error}") from error
+        if fetched.timestamp_type == fetched.LOG_APPEND_TIME:
+            columns = columns._replace(timestamps=[fetched.max_timestamp] * len(columns.values))
+        columns = columns.since(self.fetch_offset)
+        return EncodedBatch(tp.topic, tp.partition, fetched.leader_epoch, last + 1, columns)
+
+
+def _of_records(tp: TopicPartition, records: Sequence[Any], leader_epoch: int) -> PlainBatch:
+    return PlainBatch(
+        topic=tp.topic,
+        partition=tp.partition,
         offsets=[record.offset for record in records],
         timestamps=[record.timestamp for record in records],
         keys=[record.key for record in records],
         values=[record.value for record in records],
         headers=[record.headers for record in records],
-        leader_epoch=-1 if records[-1].leader_epoch is None else records[-1].leader_epoch,
+        leader_epoch=leader_epoch,
     )

@@ -1,14 +1,26 @@
-"""Whole batches into Kafka."""
+"""Whole batches into Kafka: kafka-python 3.0.12, its batches filled many records at a time."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from kafka.partitioner import murmur2
+from kafka.producer.producer_batch import ProducerBatch
 from kafka.record.default_records import DefaultRecordBatchBuilder
+from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
-from kafka_batch.batch import Batch, Headers, Record
-from kafka_batch.client import Producer
+from kafka_batch.batch import Batch
+from kafka_batch.client import Producer, never
+from kafka_batch.codec import HeaderBlock, Record, append_headers, encode, encode_tail
+
+_MOST_FRONT_BYTES: int = DefaultRecordBatchBuilder.MAX_RECORD_OVERHEAD
+_MOST_FRAME: int = DefaultRecordBatchBuilder.HEADER_STRUCT.size + _MOST_FRONT_BYTES
+_T = TypeVar("_T")
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -16,22 +28,55 @@ def partition_of(key: bytes, partitions: int) -> int:
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
-def record_size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
-    """The most bytes that a batch of this one record takes, which a topic's max.message.bytes
+def record_size(tail_size: int, extra_headers: HeaderBlock | None = None) -> int:
+    """The most bytes that a batch of this one record takes, by the size of its tail, which a
+    topic's max.message.bytes
     bounds (for a record that is not compressed)."""
-    present = [(name, b"" if content is None else content) for name, content in headers]
-    return int(DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, present))
+    return _MOST_FRAME + tail_size + (len(extra_headers.encoded) if extra_headers else 0)
 
 
 class BatchProducer(Producer):
-    """A producer that takes many records of one partition, or chosen records of a batch."""
+    """A producer that takes many records of one partition, or chosen records of a batch.
+
+    With `whole_batches` it writes them into the client's batches itself; without, it has the
+    client's own encoder do so, one record at a time.
+    """
+
+    def __init__(
+        self,
+        give_up_at: Callable[[], float] = never,
+        *,
+        whole_batches: bool = True,
+        **configs: Any,
+    ) -> None:
+        super().__init__(give_up_at, **configs)
+        self._whole_batches = whole_batches
+
+    def extend(self, partition: TopicPartition, records: Iterable[Record]) -> None:
+        """Adds records to the partition's open batch, and opens further ones as they fill up.
+
+        `send` does this for one record at a time, with a future for each. It also refuses a
+        record with neither key nor value, and a header with a null value; both are valid in
+        Kafka, and a record that is passed on must stay as it is [15].
+
+        Raises:
+            KafkaTimeoutError: the topic is not known, and no broker says more in time.
+        """
+        if self._whole_batches:
+            timestamps, tails = [], []
+            for timestamp, key, value, headers in records:
+                timestamps.append(timestamp)
+                tails.append(encode_tail(key, value, headers))
+            self._extend_encoded(partition, timestamps, tails)
+        else:
+            self._extend_one_by_one(partition, records)
 
     def forward(
         self,
         batch: Batch,
         topic: str,
         rows: Sequence[int],
-        extra_headers: Sequence[Headers] | None = None,
+        extra_headers: Sequence[HeaderBlock] | None = None,
     ) -> None:
         """Passes on the batch's chosen rows: key, value, timestamp and headers unchanged.
 
@@ -42,29 +87,125 @@ class BatchProducer(Producer):
         Raises:
             KafkaTimeoutError: the topic is not known, and no broker says more in time.
         """
-        records = self._records(batch, rows, extra_headers or repeat(()))
-        self._place(batch, topic, rows, records)
+        for partition, chosen, extra in self._places(batch, topic, rows, extra_headers):
+            if self._whole_batches:
+                tails = _pick(batch.tails, chosen)
+                if extra:
+                    bare = batch.bare
+                    tails = [
+                        append_headers(tail, block, bare=bare)
+                        for tail, block in zip(tails, extra, strict=True)
+                    ]
+                self._extend_encoded(partition, _pick(batch.timestamps, chosen), tails)
+            else:
+                self._extend_one_by_one(partition, _records(batch, chosen, extra))
 
     def replace(self, batch: Batch, topic: str, row: int, record: Record) -> None:
         """Sends a record in the place of one row: to where `forward` would pass that row on."""
-        self._place(batch, topic, [row], [record])
+        for partition, _, _ in self._places(batch, topic, [row], None):
+            self.extend(partition, [record])
 
-    def _records(
-        self, batch: Batch, rows: Sequence[int], extra_headers: Iterable[Headers]
-    ) -> Iterator[Record]:
-        timestamps, keys, values = batch.timestamps, batch.keys, batch.values
-        for row, extra in zip(rows, extra_headers, strict=False):
-            headers = batch.headers[row]
-            yield timestamps[row], keys[row], values[row], [*headers, *extra] if extra else headers
-
-    def _place(
-        self, batch: Batch, topic: str, rows: Sequence[int], records: Iterable[Record]
-    ) -> None:
+    def _places(
+        self, batch: Batch, topic: str, rows: Sequence[int], extra: Sequence[HeaderBlock] | None
+    ) -> Iterator[tuple[TopicPartition, Sequence[int], Sequence[HeaderBlock] | None]]:
+        """Where which rows go, with their extra headers."""
         partitions = self.partition_count(topic)
         if partitions >= self.partition_count(batch.topic):
-            self.extend(TopicPartition(topic, batch.partition), records)
+            yield TopicPartition(topic, batch.partition), rows, extra
             return
-        for row, record in zip(rows, records, strict=True):
+        for position, row in enumerate(rows):
             key = batch.keys[row]
             number = batch.partition % partitions if key is None else partition_of(key, partitions)
-            self.extend(TopicPartition(topic, number), [record])
+            yield TopicPartition(topic, number), [row], extra and [extra[position]]
+
+    def _extend_one_by_one(self, partition: TopicPartition, records: Iterable[Record]) -> None:
+        with self._queue(partition) as queue:
+            batch = queue[-1] if queue else None
+            for record in records:
+                # A batch that is full, or was sent before, takes no more: it returns None.
+                if batch is None or batch.records.append(*record) is None:
+                    batch = self._open_batch(partition)
+                    batch.records.append(*record)
+                    queue.append(batch)
+
+    def _extend_encoded(
+        self, partition: TopicPartition, timestamps: Sequence[int], tails: Sequence[bytes]
+    ) -> None:
+        ends = [*accumulate(map(len, tails), initial=0)]
+        size = self.config["batch_size"]
+        done = 0
+        with self._queue(partition) as queue:
+            if queue:
+                done = fill(queue[-1].records, size, timestamps, tails, done, ends)
+            while done < len(tails):
+                batch = self._open_batch(partition)
+                done = fill(batch.records, size, timestamps, tails, done, ends)
+                queue.append(batch)
+
+    @contextmanager
+    def _queue(self, partition: TopicPartition) -> Iterator[deque[Any]]:
+        """The partition's batches that are not sent, under their lock."""
+        self.partition_count(partition.topic)  # the sender only looks for topics it was told of
+        if self.config["transactional_id"] is not None:
+            self._transaction_manager.maybe_add_partition_to_transaction(partition)
+        accumulator = self._accumulator
+        with accumulator._tp_lock(partition):
+            yield accumulator._batches[partition]
+        self._sender.wakeup()
+
+    def _open_batch(self, partition: TopicPartition) -> ProducerBatch:
+        config = self.config
+        records = MemoryRecordsBuilder(2, config["compression_attrs"], config["batch_size"])
+        batch = ProducerBatch(partition, records)
+        self._accumulator._incomplete.add(batch)
+        self._undelivered.append(batch)
+        return batch
+
+
+def fill(
+    records: MemoryRecordsBuilder,
+    batch_size: int,
+    timestamps: Sequence[int],
+    tails: Sequence[bytes],
+    first: int = 0,
+    ends: Sequence[int] | None = None,
+) -> int:
+    """Adds as many records to a batch of the client as it takes, and says where the rest begins.
+
+    `first` is where to begin. An empty batch takes one record of any size. `ends` are the tails'
+    sizes, added up from zero, if they are at hand.
+    """
+    builder = records._builder
+    if builder is None:
+        return first  # it was sent before
+    ends = ends or [*accumulate(map(len, tails), initial=0)]
+    # Where each record would end at the most, with its front and those of all before.
+    stop = first + bisect_right(
+        range(1, len(tails) - first + 1),
+        batch_size - builder.size(),
+        key=lambda taken: ends[first + taken] - ends[first] + taken * _MOST_FRONT_BYTES,
+    )
+    if builder._first_timestamp is None:
+        stop = max(stop, first + 1)
+        builder._first_timestamp = builder._max_timestamp = timestamps[first]
+    if stop > first:
+        times, base = timestamps[first:stop], builder._first_timestamp
+        builder._buffer += encode(tails[first:stop], times, base, records._next_offset)
+        builder._max_timestamp = max(builder._max_timestamp, *times)
+        builder._num_records += stop - first
+        records._next_offset += stop - first
+        builder._last_offset = records._next_offset - 1
+    return stop
+
+
+def _pick(column: Sequence[_T], rows: Sequence[int]) -> Sequence[_T]:
+    return itemgetter(*rows)(column) if len(rows) > 1 else [column[row] for row in rows]
+
+
+def _records(
+    batch: Batch, rows: Sequence[int], extra: Sequence[HeaderBlock] | None
+) -> Iterator[Record]:
+    timestamps, keys, values, headers = batch.timestamps, batch.keys, batch.values, batch.headers
+    for position, row in enumerate(rows):
+        own = [*headers[row], *extra[position].decoded()] if extra else headers[row]
+        yield timestamps[row], keys[row], values[row], own

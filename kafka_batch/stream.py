@@ -10,21 +10,22 @@ which is where repeats and losses come from (docs/exactly-once.md lists them).
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from kafka import AsyncConsumerRebalanceListener
 from kafka.errors import KafkaError, RebalanceInProgressError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
-from kafka_batch.batch import Batch, Headers, Record
+from kafka_batch.batch import Batch
 from kafka_batch.client import never
+from kafka_batch.codec import HeaderBlock, Record
 from kafka_batch.config import Guarantee, StreamConfig
 from kafka_batch.consumer import BatchConsumer
 from kafka_batch.errors import Refused, StartAnew, StreamError, one_line, translate, translated
 from kafka_batch.producer import BatchProducer
 
 _IDLE_WAIT_MS = 500
-_MAX_RECORDS = 5_000  # of one read: a signal is seen within some 100 ms
 _METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 9.0  # within the Kafka transaction's own time-out
 _HAND_OVER_TIMEOUT_S = 6.0  # heartbeats stand still meanwhile: well within the session
@@ -73,7 +74,9 @@ class Stream:
         self._observer = observer
         self._give_up_at = give_up_at
         self._offsets: dict[TopicPartition, OffsetAndMetadata] = {}
-        self._commit_at = 0.0
+        self._commit_at = self._commit_began = 0.0
+        self._committer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+        self._commit: Future[None] | None = None  # that runs
         self._caught_up = False
         self._member: ConsumerGroupMetadata | None = None
         self._failure: StreamError | None = None
@@ -87,19 +90,21 @@ class Stream:
         self.close()
 
     def read(self) -> list[Batch]:
-        """Commits what is due, then waits up to half a second for records.
+        """Commits what is due, and waits up to half a second for records.
 
-        A commit is due after the commit interval, and at once when all there is has been read.
+        A commit is due after the commit interval, and at once when all there is has been read. It
+        runs while records are fetched and taken apart, and has ended before any is returned.
 
         Raises:
             StreamError: the stream must be closed.
         """
         if self._offsets and (self._caught_up or time.monotonic() >= self._commit_at):
-            self.commit()
+            self._begin_commit()
         with translated(self._config.instance_id):
-            batches = self._consumer.read(self._wait_ms(), _MAX_RECORDS)
+            batches = self._consumer.read(self._wait_ms())
         if self._failure is not None:
             raise self._failure
+        self._finish_commit()
         if batches:
             self._note(batches)
         return batches
@@ -109,7 +114,7 @@ class Stream:
         batch: Batch,
         topic: str,
         rows: Sequence[int],
-        extra_headers: Sequence[Headers] | None = None,
+        extra_headers: Sequence[HeaderBlock] | None = None,
     ) -> None:
         """Passes on the chosen rows of a batch that was read: see `BatchProducer.forward`."""
         with translated(self._config.instance_id):
@@ -126,17 +131,9 @@ class Stream:
         Raises:
             StreamError: it is not final; the stream must be closed.
         """
-        if not self._offsets:
-            return
-        started = time.monotonic()
-        with translated(self._config.instance_id):
-            self._flush(_COMMIT_TIMEOUT_S)
-            if self._config.guarantee is Guarantee.AT_LEAST_ONCE:
-                try:
-                    self._consumer.commit(dict(self._offsets), timeout_ms=_COMMIT_TIMEOUT_S * 1000)
-                except RebalanceInProgressError:
-                    return  # the hand-over, in the next read, commits it
-        self._settle(started)
+        if self._offsets:
+            self._begin_commit()
+            self._finish_commit()
 
     def lag(self) -> dict[int, int]:
         """Records yet to be read, by partition, as of the last fetch."""
@@ -148,6 +145,11 @@ class Stream:
         Raises:
             Refused: a thread of the client did not end and could still send: the process must.
         """
+        try:
+            self._finish_commit()
+        except StreamError as error:
+            self._failure = self._failure or error
+        self._committer.shutdown(wait=False)
         self._void()
         try:
             self._consumer.close(autocommit=False, timeout_ms=timeout_s * 1000 / 3)
@@ -198,6 +200,26 @@ class Stream:
 
     # -- committing
 
+    def _begin_commit(self) -> None:
+        self._commit_began = time.monotonic()
+        if self._config.guarantee is Guarantee.EXACTLY_ONCE:
+            self._commit = self._committer.submit(self._flush, _COMMIT_TIMEOUT_S)
+            return
+        with translated(self._config.instance_id):  # here: it takes the consumer as well
+            self._flush(_COMMIT_TIMEOUT_S)
+            try:
+                self._consumer.commit(dict(self._offsets), timeout_ms=_COMMIT_TIMEOUT_S * 1000)
+            except RebalanceInProgressError:
+                return  # the hand-over, in the next read, commits it
+        self._settle()
+
+    def _finish_commit(self) -> None:
+        """Waits for the commit that runs, if one does."""
+        if self._commit is not None:
+            with translated(self._config.instance_id):
+                self._commit.result()
+            self._settle()
+
     def _flush(self, timeout_s: float) -> None:
         """Delivers everything, and for exactly once ends the Kafka transaction."""
         deadline = time.monotonic() + timeout_s
@@ -213,9 +235,10 @@ class Stream:
             # commit that "succeeded" found nothing to commit [4].
             raise StartAnew("the Kafka transaction was lost before its commit")
 
-    def _settle(self, started: float) -> None:
+    def _settle(self) -> None:
+        self._commit = None
         self._offsets.clear()
-        self._observer.committed(time.monotonic() - started)
+        self._observer.committed(time.monotonic() - self._commit_began)
 
     def _void(self) -> None:
         if not self._offsets:
@@ -233,17 +256,22 @@ class Stream:
     async def _hand_over(self) -> None:
         if not self._offsets or self._failure is not None:
             return
-        started = time.monotonic()
         try:
-            self._flush(_HAND_OVER_TIMEOUT_S)
+            if self._commit is not None:
+                self._commit.result(_HAND_OVER_TIMEOUT_S)
+            else:
+                self._commit_began = time.monotonic()
+                self._flush(_HAND_OVER_TIMEOUT_S)
             if self._config.guarantee is Guarantee.AT_LEAST_ONCE:
                 await self._consumer.commit_async(dict(self._offsets))
         except KafkaError as error:
             self._failure = translate(error, self._config.instance_id)
         except StreamError as error:
             self._failure = error
+        except TimeoutError:
+            self._failure = StartAnew("the commit before a rebalance did not end in time")
         else:
-            self._settle(started)
+            self._settle()
 
     def _lost(self) -> None:
         if self._offsets:

@@ -15,7 +15,7 @@ from detecting import wait_until
 from broker import BrokerUnavailable, Cluster
 from broker.jars import server
 from broker.settings import server_properties
-from kafka_batch import StartAnew, create_topics, describe_topics
+from kafka_batch import RecordCodec, StartAnew, create_topics, describe_topics
 
 # Some tests write timestamps of 1970, which the broker would delete with its next look.
 KEEP_ALL = {"log.retention.ms": "-1"}
@@ -46,6 +46,13 @@ def new_topic(kafka: Kafka) -> Callable[..., str]:
         return name
 
     return create
+
+
+@pytest.fixture(params=[RecordCodec.AUTO, RecordCodec.CLIENT])
+def record_codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RecordCodec:
+    """Whole batches, and what they fall back to, for this process and those that it starts."""
+    monkeypatch.setenv("RECORD_CODEC", request.param)
+    return RecordCodec(request.param)
 
 
 @pytest.fixture

@@ -5,6 +5,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from kafka_batch.config import Compression
+from kafka_batch.selftest import RecordCodec
+
 _SHOWN = 60  # characters of a wrong value
 
 BrokerUrl = Annotated[
@@ -35,6 +38,13 @@ class ServiceSettings(BaseModel):
             description="DEBUG, INFO, WARNING or ERROR; DEBUG has the Kafka client's own lines too",
         ),
     ] = "INFO"
+    compression_type: Annotated[
+        Compression, Field(description="none, gzip, snappy, lz4 or zstd, of what is written")
+    ] = Compression.NONE
+    record_codec: Annotated[
+        RecordCodec,
+        Field(description="auto, or client: one record at a time by kafka-python, slower"),
+    ] = RecordCodec.AUTO
     metrics_port: Annotated[
         Port | None, Field(description="port of the metrics for Prometheus, 1 to 65535")
     ] = None

@@ -27,6 +27,8 @@ from detecting import (
 )
 from kafka import KafkaAdminClient
 
+pytestmark = pytest.mark.usefixtures("record_codec")
+
 
 @pytest.fixture
 def topics(kafka: Any, new_topic: Callable[..., str]) -> Topics:

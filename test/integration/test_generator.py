@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from detecting import REPOSITORY, Topics, committed, wait_until
 
 from broker import Cluster
 from generator.transactions import Transactions
 from kafka_batch import create_topics, partition_of
+
+pytestmark = pytest.mark.usefixtures("record_codec")
 
 
 @contextmanager

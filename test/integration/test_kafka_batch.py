@@ -1,5 +1,6 @@
 """Whole batches in and out of a real Kafka, compared with the client's own interface."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,19 +17,30 @@ from kafka_batch import (
     BatchConsumer,
     BatchProducer,
     Record,
+    RecordCodec,
     Refused,
     StartAnew,
     create_topics,
     describe_topics,
+    encode_tail,
     partition_of,
     record_size,
+    whole_batches,
 )
+
+pytestmark = pytest.mark.usefixtures("record_codec")
 
 NOW_MS = time.time_ns() // 1_000_000
 
 
+def whole() -> bool:
+    return whole_batches(RecordCodec(os.environ["RECORD_CODEC"]))
+
+
 def write(kafka: Any, partition: TopicPartition, records: Sequence[Record], **more: Any) -> None:
-    producer = BatchProducer(bootstrap_servers=kafka.bootstrap_servers, **more)
+    producer = BatchProducer(
+        bootstrap_servers=kafka.bootstrap_servers, whole_batches=whole(), **more
+    )
     try:
         producer.extend(partition, records)
         assert producer.deliver(30) == len(records)
@@ -38,7 +50,10 @@ def write(kafka: Any, partition: TopicPartition, records: Sequence[Record], **mo
 
 def read(kafka: Any, topic: str, count: int) -> list[Batch]:
     consumer = BatchConsumer(
-        topic, bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest"
+        topic,
+        bootstrap_servers=kafka.bootstrap_servers,
+        auto_offset_reset="earliest",
+        whole_batches=whole(),
     )
     found: list[Batch] = []
 
@@ -78,10 +93,10 @@ def test_records_come_through_as_they_were_written(
 ) -> None:
     topic = new_topic(1)
     write(kafka, TopicPartition(topic, 0), ODD)
-    (batch,) = read(kafka, topic, len(ODD))
-    assert [record for _, record in rows([batch])] == [(*r[:3], list(r[3])) for r in ODD]
-    assert list(batch.offsets) == list(range(len(ODD)))
-    assert batch.next_offset == len(ODD)
+    batches = read(kafka, topic, len(ODD))
+    assert [record for _, record in rows(batches)] == [(*r[:3], list(r[3])) for r in ODD]
+    assert [offset for batch in batches for offset in batch.offsets] == list(range(len(ODD)))
+    assert batches[-1].next_offset == len(ODD)
 
 
 def test_the_clients_own_consumer_reads_the_same(kafka: Any, new_topic: Callable[..., str]) -> None:
@@ -140,8 +155,24 @@ def test_every_compression_is_read(
     assert values == [b"value %d" % (number % 7) for number in range(500)]
 
 
+@pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
+def test_what_is_written_compressed_is_read_by_the_client_too(
+    kafka: Any, new_topic: Callable[..., str], compression: str
+) -> None:
+    topic = new_topic(1)
+    records: list[Record] = [(NOW_MS, b"k", b"value %d" % (n % 7), []) for n in range(500)]
+    write(kafka, TopicPartition(topic, 0), records, compression_type=compression, linger_ms=50)
+    consumer = KafkaConsumer(
+        topic, bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest"
+    )
+    found: list[Any] = []
+    wait_until(lambda: found.extend(*consumer.poll(500).values()) or len(found) >= 500, "all read")
+    consumer.close()
+    assert [record.value for record in found] == [value for _, _, value, _ in records]
+
+
 def forwarded(kafka: Any, source: str, target: str, count: int) -> list[tuple[int, Record]]:
-    producer = BatchProducer(bootstrap_servers=kafka.bootstrap_servers)
+    producer = BatchProducer(bootstrap_servers=kafka.bootstrap_servers, whole_batches=whole())
     try:
         for batch in read(kafka, source, count):
             producer.forward(batch, target, range(len(batch)))
@@ -221,7 +252,7 @@ def test_a_record_as_large_as_its_size_says_fits_and_one_byte_more_does_not(
 ) -> None:
     limit = 100_000
     topic = new_topic(1, **{"max.message.bytes": str(limit)})
-    room = limit - record_size(b"k", b"", [("h", None)])
+    room = limit - record_size(len(encode_tail(b"k", b"", [("h", None)])))
     # The estimate leaves a few bytes for the longest varints: so much must fit.
     write(kafka, TopicPartition(topic, 0), [(NOW_MS, b"k", b"v" * (room - 2), [("h", None)])])
     assert len(rows(read(kafka, topic, 1))) == 1

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from detector.routing import Limits, route
 from detector.rules import LargeAmount, Rules
-from kafka_batch import Batch, Headers, TopicLimits
+from kafka_batch import Batch, Headers, PlainBatch, TopicLimits
 
 RULES = Rules([LargeAmount(Decimal(900))])
 NOW_MS = 1_000_000_000
@@ -21,7 +21,7 @@ def a_batch(
     headers: Headers = (),
 ) -> Batch:
     rows = len(values)
-    return Batch(
+    return PlainBatch(
         "in", 3, range(10, 10 + rows), [timestamp_ms] * rows, [key] * rows, values, [headers] * rows
     )
 
@@ -35,7 +35,8 @@ def test_each_row_has_one_destination_in_offset_order() -> None:
 
 
 def test_a_fraud_gets_the_headers_of_its_verdict() -> None:
-    (headers,) = route(a_batch(LARGE), RULES, LIMITS, NOW_MS).fraud_headers
+    (block,) = route(a_batch(LARGE), RULES, LIMITS, NOW_MS).fraud_headers
+    headers = block.decoded()
     names = [name for name, _ in headers]
     assert names == ["rules", "reasons", "rules_version"]
     found = dict(headers)

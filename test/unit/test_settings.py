@@ -41,6 +41,8 @@ WRONG = {
         "KAFKA_BROKER_URL": ("", "broker", "broker:", ":9092", "a:1,", "a b:1", "broker:port"),
         "TRANSACTIONS_TOPIC": ("", "a b", "x" * 250),
         "LOG_LEVEL": ("", "info", "TRACE"),
+        "COMPRESSION_TYPE": ("", "brotli", "GZIP"),
+        "RECORD_CODEC": ("", "fast"),
         "METRICS_PORT": ("", "x", "0", "-1", "65536"),
         "HEALTH_FILE": ("",),
     }.items()
