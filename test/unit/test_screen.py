@@ -1,0 +1,71 @@
+"""What the screen lets pass is what reading each record on its own would find legitimate."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from detector.rules import LargeAmount, Rules
+from detector.transaction import Screen, Transaction, parse
+
+
+def value_of(amount: str, currency: str = "USD") -> bytes:
+    return f'{{"source":"a","target":"b","amount":{amount},"currency":"{currency}"}}'.encode()
+
+
+amounts = st.decimals(0, 10**12, places=2).map(str) | st.integers(0, 10**13).map(str)
+near = st.tuples(amounts, st.sampled_from(["USD", "JPY", "KWD", "usd"])).map(lambda p: value_of(*p))
+hostile = st.sampled_from(
+    [
+        b"",
+        b"\n",
+        value_of("1") + b"\n",
+        value_of("1") + b"\n" + value_of("1"),
+        value_of("1") + b"\r",
+        b" " + value_of("1"),
+        value_of("01"),
+        value_of("1."),
+        value_of("-1"),
+        value_of("1e2"),
+        value_of('"1"'),
+        value_of("1").replace(b'"amount":1', b'"amount":1,"amount":2'),
+    ]
+)
+values = st.lists(near | hostile | st.none() | st.binary(max_size=60), min_size=1, max_size=20)
+limits = st.decimals(0, 10**12, places=2) | st.sampled_from([Decimal(n) for n in (0, 1, 10, 900)])
+
+
+@given(values=values, limit=limits)
+@example(values=[None], limit=Decimal(900))
+@example(values=[b"", b""], limit=Decimal(900))
+@settings(deadline=None, max_examples=500)
+def test_what_passes_is_a_transaction_that_no_rule_flags(
+    values: list[bytes | None], limit: Decimal
+) -> None:
+    rules = Rules([LargeAmount(limit)])
+    passed = rules.screen.passes(values)
+    assert len(passed) == len(values)
+    for value, passes in zip(values, passed, strict=True):
+        if passes:
+            transaction = parse(value)
+            assert isinstance(transaction, Transaction)
+            assert not rules.judge(transaction)
+
+
+@given(whole=st.integers(0, 10**12 - 1), bound=st.integers(0, 10**12))
+@example(whole=899, bound=900)
+@example(whole=900, bound=900)
+@example(whole=9, bound=10)
+@settings(deadline=None, max_examples=500)
+def test_a_plain_transaction_passes_where_its_whole_amount_is_below_the_limit(
+    whole: int, bound: int
+) -> None:
+    screen = Screen(Decimal(bound))
+    assert [bool(passes) for passes in screen.passes([value_of(f"{whole}.99")])] == [whole < bound]
+
+
+@pytest.mark.parametrize("other", [None, b"\n"])
+def test_an_odd_value_beside_it_does_not_keep_a_plain_one_from_passing(other: bytes | None) -> None:
+    passed = Screen(Decimal(900)).passes([value_of("899.99"), other, value_of("900")])
+    assert [bool(passes) for passes in passed] == [True, False, False]
