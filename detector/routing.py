@@ -46,10 +46,14 @@ class Limits:
         known = list(topics)
         return cls(min(t.max_bytes for t in known), min(t.max_ahead_ms for t in known))
 
-    def room(self, batch: Batch, latest_ms: int) -> int:
+    def latest_ms(self, now_ms: int) -> int:
+        """The latest timestamp that is taken now."""
+        return now_ms + self.max_ahead_ms
+
+    def room(self, batch: Batch, now_ms: int) -> int:
         """By how many bytes every record of the batch may grow and be taken; negative where one
         may not be taken as it is."""
-        if max(batch.timestamps) > latest_ms:
+        if max(batch.timestamps) > self.latest_ms(now_ms):
             return -1
         return self.max_bytes - record_size(max(map(len, batch.tails)))
 
@@ -62,8 +66,7 @@ def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int) -> Routed:
     that clock has caught up.
     """
     routed = Routed()
-    latest_ms = now_ms + limits.max_ahead_ms
-    room = limits.room(batch, latest_ms)
+    room = limits.room(batch, now_ms)
     if room >= 0:
         passed = rules.screen.passes(batch.values)
         routed.legit += compress(range(len(batch)), passed)
@@ -98,7 +101,7 @@ def _fault(
     batch: Batch, row: int, headers: HeaderBlock | None, limits: Limits, now_ms: int
 ) -> Unreadable | None:
     """Why the broker would refuse the row as it is."""
-    if batch.timestamps[row] > now_ms + limits.max_ahead_ms:
+    if batch.timestamps[row] > limits.latest_ms(now_ms):
         return Unreadable("bad_timestamp", "the timestamp is further ahead than the topics take")
     size, most = record_size(len(batch.tails[row]), headers), limits.max_bytes
     if size > most:
@@ -117,7 +120,7 @@ def _dead_letter(
         ("error_detail", fault.detail.encode()),
         ("origin", f"{batch.topic}/{batch.partition}/{batch.offsets[row]}".encode()),
     ]
-    if timestamp_ms > now_ms + limits.max_ahead_ms:
+    if timestamp_ms > limits.latest_ms(now_ms):
         headers.append(("origin_timestamp", str(timestamp_ms).encode()))
         timestamp_ms = now_ms
     own = batch.headers[row]

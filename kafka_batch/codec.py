@@ -93,9 +93,9 @@ def decode(
         ValueError: the bytes are not so many records.
     """
     # Where no offset is missing they need not be read.
-    decode = _decode_dense if count == last_offset - base_offset + 1 else _decode_sparse
+    way = _decode_dense if count == last_offset - base_offset + 1 else _decode_sparse
     try:
-        columns, end = decode(records, count, base_offset, base_timestamp)
+        columns, end = way(records, count, base_offset, base_timestamp)
     except (IndexError, struct.error) as error:
         raise ValueError(f"the last of {count} records is cut off") from error
     if end != len(records):
@@ -253,10 +253,6 @@ class HeaderBlock(NamedTuple):
     def of(cls, headers: Headers) -> "HeaderBlock":
         """Encodes headers."""
         return cls(len(headers), _encode_headers(headers))
-
-    def then(self, other: "HeaderBlock") -> "HeaderBlock":
-        """These headers, and the other's behind them."""
-        return HeaderBlock(self.number + other.number, self.encoded + other.encoded)
 
     def decoded(self) -> list[Header]:
         """The headers in it."""
