@@ -48,6 +48,10 @@ types: .venv/installed ## static types
 unit: .venv/installed ## the tests that need no Kafka: seconds
 	$(BIN)/python -m pytest test/unit test/contract
 
+.PHONY: bench
+bench: .venv/installed ## the speed beside that of its peers: half an hour; QUICK=1 takes 3 minutes
+	$(BIN)/python -m bench $(if $(QUICK),--quick)
+
 .PHONY: requirements
 requirements: .venv/installed ## pin what pyproject.toml asks for, with hashes
 	$(call pin,generator,generator/requirements.txt)
@@ -57,7 +61,7 @@ requirements: .venv/installed ## pin what pyproject.toml asks for, with hashes
 
 .PHONY: clean
 clean: ## remove what was installed and built here
-	rm -rf .venv .broker .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .broker .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 pin = $(BIN)/uv pip compile --quiet --generate-hashes --universal --no-emit-index-url --no-header \
 	--python-version 3.11 --extra $(1) --output-file $(2) pyproject.toml

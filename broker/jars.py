@@ -40,35 +40,41 @@ def tool(main_class: str, arguments: Sequence[str], *options: str) -> list[str]:
 
 
 def _java(main_class: str, arguments: Sequence[str], log: str, *options: str) -> list[str]:
-    program = _java_program()
+    program = java_program()
     settings = ["-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={(HERE / log).as_uri()}"]
     return [program, *options, *settings, "-cp", f"{library()}/*", main_class, *arguments]
 
 
 def library() -> Path:
-    """The folder of jars, fetched if it isn't there: 54 MB, once.
+    """The folder of Kafka's jars, fetched if it isn't there: 54 MB, once.
 
     Raises:
         BrokerUnavailable: Maven is missing, or fails.
     """
-    if not _fetched():
-        LIBRARY.parent.mkdir(exist_ok=True)
-        with _locked(LIBRARY.parent):  # two processes may want them at once
-            if not _fetched():
-                _fetch()
-    return LIBRARY
+    return fetched(HERE / "pom.xml", LIBRARY, f"kafka_2.13-{VERSION}.jar", "54 MB")
 
 
-def _fetched() -> bool:
-    return (LIBRARY / f"kafka_2.13-{VERSION}.jar").is_file()
+def fetched(pom: Path, folder: Path, proof: str, size: str) -> Path:
+    """The folder of the jars that a Maven project needs, fetched unless `proof`, one of them, is
+    there; in the project `${kafka.version}` is ours. `size` is what the person who waits is told.
+
+    Raises:
+        BrokerUnavailable: Maven is missing, or fails.
+    """
+    if not (folder / proof).is_file():
+        folder.parent.mkdir(exist_ok=True)
+        with _locked(folder.parent):  # two processes may want them at once
+            if not (folder / proof).is_file():
+                _fetch(pom, folder, f"{proof} and what it needs: {size}, once")
+    return folder
 
 
-def _fetch() -> None:
+def _fetch(pom: Path, folder: Path, what: str) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise BrokerUnavailable("Maven is missing: install it (apt or brew install maven)")
-    say(f"fetching the jars of Kafka {VERSION} with Maven: 54 MB, once")
-    fresh = LIBRARY.with_suffix(".new")
+    say(f"fetching {what}, with Maven")
+    fresh = folder.with_suffix(".new")
     shutil.rmtree(fresh, ignore_errors=True)
     how = [
         "--quiet",
@@ -76,17 +82,22 @@ def _fetch() -> None:
         "-Dstyle.color=never",
         "--strict-checksums",
         "-f",
-        str(HERE / "pom.xml"),
+        str(pom),
     ]
     copy = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fresh}"]
     done = _run([maven, *how, f"-Dkafka.version={VERSION}", *copy])
     if done.returncode:
-        raise BrokerUnavailable(f"Maven could not fetch Kafka's jars: {first_error(done.stdout)}")
-    shutil.rmtree(LIBRARY, ignore_errors=True)  # another version's
-    fresh.rename(LIBRARY)
+        raise BrokerUnavailable(f"Maven could not fetch {what}: {first_error(done.stdout)}")
+    shutil.rmtree(folder, ignore_errors=True)  # another version's
+    fresh.rename(folder)
 
 
-def _java_program() -> str:
+def java_program() -> str:
+    """The Java to run: JAVA_HOME's, or the first on the PATH.
+
+    Raises:
+        BrokerUnavailable: it is missing or too old.
+    """
     home = os.environ.get("JAVA_HOME")
     program = shutil.which("java", path=f"{home}/bin" if home else None)
     advice = f"install version {_LEAST_JAVA} or later, and let JAVA_HOME or PATH lead to it"

@@ -1,0 +1,83 @@
+"""python -m bench: measures the detector beside its peers, on one broker that it starts itself."""
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from bench.chapters import CHAPTERS, FULL, QUICK, Plan
+from bench.draw import draw
+from bench.environments import WORK
+from bench.processes import Failed
+from bench.report import machine, show
+from bench.topics import ROOT, a_broker
+from broker import BrokerUnavailable
+
+
+def main(words: list[str]) -> int:
+    """Measures what the command line asks for, and returns the exit status."""
+    asked = _arguments(words)
+    try:
+        result = _measure(_plan(asked), asked.chapters or list(CHAPTERS))
+    except (BrokerUnavailable, Failed) as reason:
+        sys.stderr.write(f"bench: {reason}\n")
+        return 1
+    show(result)
+    results, pictures = _places(asked)
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "results.json").write_text(json.dumps(result, indent=1) + "\n")
+    drawn = draw(result, pictures)
+    sys.stderr.write(f"bench: wrote {results / 'results.json'}\n")
+    sys.stderr.writelines(f"bench: drew {path}\n" for path in drawn)
+    return 0
+
+
+def _measure(plan: Plan, chapters: list[str]) -> dict[str, object]:
+    result: dict[str, object] = {
+        "machine": machine(),
+        "records": plan.records,
+        "rounds": plan.rounds,
+    }
+    with tempfile.TemporaryDirectory(prefix="bench-kafka-") as folder, a_broker(Path(folder)) as it:
+        for chapter in chapters:
+            result[chapter] = CHAPTERS[chapter](it, plan)
+    return result
+
+
+def _plan(asked: argparse.Namespace) -> Plan:
+    plan = QUICK if asked.quick else FULL
+    if asked.systems:
+        chosen = [system for system in FULL.systems if system.name in asked.systems]
+        plan = replace(plan, systems=chosen)
+    return replace(plan, records=asked.records or plan.records, rounds=asked.rounds or plan.rounds)
+
+
+def _places(asked: argparse.Namespace) -> tuple[Path, Path]:
+    """Where the figures and the pictures go. Only a whole run replaces what the README shows."""
+    if asked.out:
+        return asked.out, asked.out
+    whole = not (asked.quick or asked.chapters or asked.systems or asked.records or asked.rounds)
+    return (ROOT / "bench", ROOT / "imgs") if whole else (WORK / "results", WORK / "results")
+
+
+def _arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures the detector beside its peers, in turn, on one broker: prints "
+        "tables, and writes them as JSON with pictures (a whole run: to bench/ and imgs/; a part: "
+        "to .bench/).",
+    )
+    names = [system.name for system in FULL.systems]
+    parser.add_argument("--quick", action="store_true", help="a part of it, in under 3 minutes")
+    parser.add_argument("--chapters", nargs="+", choices=CHAPTERS, help="only these")
+    parser.add_argument("--systems", nargs="+", choices=names, help="only these")
+    parser.add_argument("--records", type=int, help="how many the input holds")
+    parser.add_argument("--rounds", type=int, help="how often each is measured")
+    parser.add_argument("--out", type=Path, help="a folder for the figures and the pictures")
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

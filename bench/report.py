@@ -1,0 +1,143 @@
+"""The tables of a benchmark, from its rows."""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from bench.systems import DETECTOR
+from broker import jars
+
+Result = dict[str, Any]
+_Column = tuple[str, Callable[[dict[str, Any]], str]]
+_GIGABYTE = 1e9
+
+
+def machine() -> Result:
+    """What it was measured on, and when."""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "cores": psutil.cpu_count(),
+        "processor": _processor(),
+        "memory_gb": round(psutil.virtual_memory().total / _GIGABYTE),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "java": _java_version(),
+        "kafka": jars.VERSION,
+    }
+
+
+def _processor() -> str:
+    found = Path("/proc/cpuinfo")
+    lines = found.read_text().splitlines() if found.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
+
+
+def _java_version() -> str:
+    line = [jars.java_program(), "-version"]
+    said = subprocess.run(line, capture_output=True, text=True, check=True).stderr
+    return said.splitlines()[0]
+
+
+def show(result: Result) -> None:
+    """Prints the tables of all chapters that were measured."""
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH, soft_wrap=True)
+    console.print(", ".join(f"{name} {value}" for name, value in result["machine"].items()))
+    for chapter, title, columns in _tables(result):
+        rows = result.get(chapter, [])
+        if not rows:
+            continue
+        table = Table(title=title, title_justify="left")
+        for name, _ in columns:
+            table.add_column(name, justify="left" if name in _WORDS else "right")
+        for row in rows:
+            table.add_row(*[cell(row) for _, cell in columns])
+        console.print(table)
+    settings = {row["system"]: row["settings"] for row in _rows(result) if "settings" in row}
+    for system, chosen in settings.items():
+        console.print(f"{system}: {chosen}", highlight=False)
+
+
+def _rows(result: Result) -> list[Result]:
+    return [row for chapter, _, _ in _tables(result) for row in result.get(chapter, [])]
+
+
+_WORDS = ("system", "guarantee", "read", "written")
+_WIDTH = 120  # where it goes to a file
+
+
+def _text(key: str) -> Callable[[dict[str, Any]], str]:
+    return lambda row: str(row.get(key, ""))
+
+
+def _number(key: str, form: str) -> Callable[[dict[str, Any]], str]:
+    return lambda row: format(row[key], form) if key in row else ""
+
+
+def _spread(row: dict[str, Any]) -> str:
+    return f"{row['rate_least']:,.0f}-{row['rate_most']:,.0f}"
+
+
+def _tables(result: Result) -> Sequence[tuple[str, str, list[_Column]]]:
+    rate: list[_Column] = [
+        ("records/s", _number("rate", ",.0f")),
+        ("least-most", _spread),
+        ("CPU us/record", _number("cpu_us", ".2f")),
+        ("peak MB", _number("memory_mb", ".0f")),
+    ]
+    return [
+        (
+            "systems",
+            f"throughput, {result['records']:,} records, median of {result['rounds']} rounds",
+            [
+                ("system", lambda row: f"{row['system']} {row.get('version', '')}".strip()),
+                ("guarantee", _text("guarantee")),
+                *rate,
+                ("detector is", lambda row: _times(result, row)),
+            ],
+        ),
+        (
+            "intervals",
+            "throughput against the commit interval",
+            [("system", _text("system")), ("interval ms", _text("interval_ms")), *rate],
+        ),
+        (
+            "latencies",
+            "latency, from the record's timestamp to a reader of committed records",
+            [
+                ("system", _text("system")),
+                ("records/s", _number("per_second", ",")),
+                ("median ms", _text("median_ms")),
+                ("99 % ms", _text("p99_ms")),
+                ("cores", _number("cpu", ".2f")),
+            ],
+        ),
+        (
+            "compressions",
+            "the detector, by compression",
+            [("read", _text("read")), ("written", _text("written")), *rate],
+        ),
+        (
+            "generators",
+            "generators",
+            [("system", _text("system")), ("asked/s", _number("asked", ",")), *rate],
+        ),
+        (
+            "memory",
+            "the detector's peak of memory",
+            [("waiting", _number("waiting", ",")), ("peak MB", _number("memory_mb", ".0f"))],
+        ),
+    ]
+
+
+def _times(result: Result, row: dict[str, Any]) -> str:
+    own = next(r["rate"] for r in result["systems"] if r["system"] == DETECTOR.name)
+    return f"{own / row['rate']:.2f} x"
