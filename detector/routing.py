@@ -3,7 +3,7 @@
 Values in, values out: nothing is sent here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from operator import not_
@@ -30,6 +30,13 @@ class Routed:
     fraud: list[int] = field(default_factory=list)
     fraud_headers: list[HeaderBlock] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
+
+    def sort(self) -> None:
+        """Brings the rows into offset order."""
+        self.legit.sort()
+        order = sorted(range(len(self.fraud)), key=self.fraud.__getitem__)
+        self.fraud = [self.fraud[n] for n in order]
+        self.fraud_headers = [self.fraud_headers[n] for n in order]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +75,35 @@ def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int) -> Routed:
     routed = Routed()
     room = limits.room(batch, now_ms)
     if room >= 0:
-        passed = rules.screen.passes(batch.values)
-        routed.legit += compress(range(len(batch)), passed)
-        rest: Iterable[int] = compress(range(len(batch)), map(not_, passed))
+        held = rules.screen.held(batch.values)
+        routed.legit += compress(range(len(batch)), map(not_, held))
+        rest = _route_plain(batch, held, rules, room, routed)
     else:
-        rest = range(len(batch))
+        rest = [*range(len(batch))]
     for row in rest:
         _route_one(batch, row, rules, limits, now_ms, room, routed)
-    routed.legit.sort()
+    if rest:
+        routed.sort()
     return routed
+
+
+def _route_plain(
+    batch: Batch, held: Sequence[bytes], rules: Rules, room: int, routed: Routed
+) -> list[int]:
+    """Routes what the screen holds of the plain transactions, and returns the other rows."""
+    others = []
+    values = batch.values
+    for row in compress(range(len(batch)), held):
+        price = held[row]
+        headers = None
+        if len(price) < len(values[row] or b""):
+            headers = rules.verdict_on_price(price)
+        if headers is None or len(headers.encoded) > room:
+            others.append(row)
+        else:
+            routed.fraud.append(row)
+            routed.fraud_headers.append(headers)
+    return others
 
 
 def _route_one(

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from detector.money import in_words, least_minor_units
-from detector.transaction import Screen, Transaction
+from detector.transaction import Screen, Transaction, parse_price
 from kafka_batch import HeaderBlock
 
 _json = msgspec.json.Encoder().encode
@@ -107,8 +107,8 @@ class Rules:
         self._rules = tuple(rules)
         self.version = version_of([rule.definition for rule in self._rules], _RULES_VERSION_DIGITS)
         self.screen = Screen(min(rule.least_amount for rule in self._rules))
-
         self._block = lru_cache(_KEPT_REASONS)(self._block_of)
+        self.verdict_on_price = lru_cache(_KEPT_REASONS)(self._verdict_on_price)
 
     def judge(self, transaction: Transaction) -> list[Reason]:
         """The reasons of all rules that fire; none for a legitimate transaction."""
@@ -123,6 +123,11 @@ class Rules:
         """What is written on a suspicious transaction; None for a legitimate one."""
         reasons = self.judge(transaction)
         return self._block(*reasons) if reasons else None
+
+    def _verdict_on_price(self, text: bytes) -> HeaderBlock | None:
+        """The verdict on a plain transaction that the screen holds, by its price alone."""
+        amount, currency = parse_price(text)
+        return self.verdict(Transaction("", "", amount, currency))
 
     def _block_of(self, *reasons: Reason) -> HeaderBlock:
         names = ",".join([reason.rule for reason in reasons])

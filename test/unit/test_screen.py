@@ -7,15 +7,22 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detector.rules import LargeAmount, Rules
-from detector.transaction import Screen, Transaction, parse
+from detector.transaction import Screen, Transaction, parse, parse_price
 
 
 def value_of(amount: str, currency: str = "USD") -> bytes:
     return f'{{"source":"a","target":"b","amount":{amount},"currency":"{currency}"}}'.encode()
 
 
+def spaced(value: bytes) -> bytes:
+    return value.replace(b":", b": ").replace(b",", b", ")
+
+
 amounts = st.decimals(0, 10**12, places=2).map(str) | st.integers(0, 10**13).map(str)
-near = st.tuples(amounts, st.sampled_from(["USD", "JPY", "KWD", "usd"])).map(lambda p: value_of(*p))
+plain = st.tuples(amounts, st.sampled_from(["USD", "JPY", "KWD", "usd"])).map(
+    lambda p: value_of(*p)
+)
+near = plain | plain.map(spaced)
 hostile = st.sampled_from(
     [
         b"",
@@ -25,6 +32,7 @@ hostile = st.sampled_from(
         value_of("1") + b"\r",
         b" " + value_of("1"),
         value_of("01"),
+        b'900,"currency":"USD"}',
         value_of("1."),
         value_of("-1"),
         value_of("1e2"),
@@ -44,13 +52,17 @@ def test_what_passes_is_a_transaction_that_no_rule_flags(
     values: list[bytes | None], limit: Decimal
 ) -> None:
     rules = Rules([LargeAmount(limit)])
-    passed = rules.screen.passes(values)
-    assert len(passed) == len(values)
-    for value, passes in zip(values, passed, strict=True):
-        if passes:
-            transaction = parse(value)
+    held = rules.screen.held(values)
+    assert len(held) == len(values)
+    for value, price in zip(values, held, strict=True):
+        transaction = parse(value)
+        if not price:
             assert isinstance(transaction, Transaction)
             assert not rules.judge(transaction)
+        elif len(price) < len(value or b""):
+            assert isinstance(transaction, Transaction)
+            assert parse_price(price) == (transaction.amount, transaction.currency)
+            assert rules.verdict_on_price(price) == rules.verdict(transaction)
 
 
 @given(whole=st.integers(0, 10**12 - 1), bound=st.integers(0, 10**12))
@@ -62,10 +74,23 @@ def test_a_plain_transaction_passes_where_its_whole_amount_is_below_the_limit(
     whole: int, bound: int
 ) -> None:
     screen = Screen(Decimal(bound))
-    assert [bool(passes) for passes in screen.passes([value_of(f"{whole}.99")])] == [whole < bound]
+    for value in value_of(f"{whole}.99"), spaced(value_of(f"{whole}.99")):
+        (held,) = screen.held([value])
+        assert (held == b"") == (whole < bound)
+        assert len(held) < len(value)
 
 
 @pytest.mark.parametrize("other", [None, b"\n"])
 def test_an_odd_value_beside_it_does_not_keep_a_plain_one_from_passing(other: bytes | None) -> None:
-    passed = Screen(Decimal(900)).passes([value_of("899.99"), other, value_of("900")])
-    assert [bool(passes) for passes in passed] == [True, False, False]
+    held = Screen(Decimal(900)).held([value_of("899.99"), other, value_of("900")])
+    assert held == [b"", b"\n", b'900,"currency":"USD"}']
+
+
+def test_a_value_that_is_but_a_price_is_held_as_a_whole() -> None:
+    price = b'900,"currency":"USD"}'
+    assert Screen(Decimal(900)).held([price, value_of("1")]) == [price, b""]
+
+
+def test_what_is_no_price_is_refused() -> None:
+    with pytest.raises(ValueError, match="plain transaction"):
+        parse_price(b"900")
