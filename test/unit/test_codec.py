@@ -25,7 +25,16 @@ content = st.none() | st.binary(max_size=80) | st.binary(min_size=8_180, max_siz
 headers = st.lists(st.tuples(st.text(max_size=5), st.none() | st.binary(max_size=80)), max_size=3)
 timestamps = st.integers(-1, 70) | st.integers(-1, 10**13) | st.just(2**62)
 record = st.tuples(timestamps, st.none() | st.binary(max_size=70), content, headers)
-batches = st.lists(record, min_size=1, max_size=80)
+# Records of one shape are read another way, and what comes between them.
+alike = st.tuples(
+    st.integers(10**12, 10**12 + 200),
+    st.binary(min_size=12, max_size=12),
+    st.binary(min_size=62, max_size=66) | st.binary(min_size=8_165, max_size=8_195),
+    st.just(()),
+)
+batches = st.one_of(
+    st.lists(shape, min_size=1, max_size=150) for shape in (record, alike, alike | record)
+)
 
 
 def written(records: Sequence[Record], compression: int = 0, offsets: Sequence[int] = ()) -> bytes:
