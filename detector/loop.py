@@ -1,5 +1,6 @@
 """The detector's loop: read, judge, send; the stream commits."""
 
+import sys
 import time
 
 import structlog
@@ -14,6 +15,9 @@ from kafka_batch.service.stop import Stop
 
 _REPORT_S = 10.0
 _LAG_S = 1.0
+# The threads that speak to Kafka need Python's global lock for a moment, again and again, and wait
+# this long for it each time while the loop judges. By default it is 5 ms, and they fall behind.
+_SWITCH_S = 0.002
 
 log = structlog.get_logger("detector")
 
@@ -38,6 +42,7 @@ class Detector:
             kafka_batch.StartAnew: this stream is at its end; another one goes on where it stood.
             kafka_batch.Refused: an operator must mend something first.
         """
+        sys.setswitchinterval(_SWITCH_S)
         self._pulse.beat()
         settings = self._settings
         topics = (settings.transactions_topic, *settings.output_topics)
@@ -50,7 +55,8 @@ class Detector:
             stream.commit()
 
     def _turn(self, stream: Stream, limits: Limits) -> None:
-        for batch in stream.read():
+        batch = stream.read()
+        if batch:
             routed = route(batch, self._rules, limits, time.time_ns() // 1_000_000)
             self._send(stream, batch, routed)
             self._metrics.routed(routed)

@@ -27,6 +27,8 @@ class Metrics:
         self.committed_total: Tally[str] = Tally()  # by verdict, since the start
         self._open: Tally[str] = Tally()
         self._open_errors: Tally[str] = Tally()
+        self._committing: Tally[str] = Tally()
+        self._committing_errors: Tally[str] = Tally()
         self._read = Counter("detector_records_read", "Records read", registry=registry)
         self._written = Counter(
             "detector_records_written", "Records written", ["verdict"], registry=registry
@@ -70,23 +72,32 @@ class Metrics:
             self._lag.labels(str(partition)).set(count)
         self._lag_known = set(records)
 
+    def committing(self) -> None:
+        self._committing.update(self._open)
+        self._committing_errors.update(self._open_errors)
+        self._open.clear()
+        self._open_errors.clear()
+
     def committed(self, seconds: float) -> None:
-        for verdict, count in self._open.items():
+        for verdict, count in self._committing.items():
             self._written.labels(verdict).inc(count)
-        for error, count in self._open_errors.items():
+        for error, count in self._committing_errors.items():
             self._dead.labels(error).inc(count)
-        self._read.inc(self._open.total())
-        self.committed_total.update(self._open)
+        self._read.inc(self._committing.total())
+        self.committed_total.update(self._committing)
         self._commits.observe(seconds)
-        self._forget()
+        self._committing.clear()
+        self._committing_errors.clear()
 
     def aborted(self) -> None:
         self._aborts.inc()
-        self._forget()
+        for counts in (
+            self._open,
+            self._open_errors,
+            self._committing,
+            self._committing_errors,
+        ):
+            counts.clear()
 
     def rebalanced(self, partitions: Sequence[int]) -> None:  # noqa: ARG002  # Observer's
         self._rebalances.inc()
-
-    def _forget(self) -> None:
-        self._open.clear()
-        self._open_errors.clear()

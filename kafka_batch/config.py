@@ -31,8 +31,9 @@ _PRODUCER = {
     "max_request_size": 8 << 20,
     "max_block_ms": 10_000,
     "delivery_timeout_ms": 20_000,  # [5]
-    # While a commit is being finished the next Kafka transaction is refused, and tried again.
-    "retry_backoff_ms": 20,
+    # While the broker finishes a commit, which takes it some milliseconds, it refuses the next
+    # Kafka transaction: to try again soon is what latency at low rates depends on.
+    "retry_backoff_ms": 1,
 }
 _TRANSACTION_TIMEOUT_MS = 10_000
 BATCH_BYTES = 256 << 10

@@ -1,7 +1,8 @@
 """Whole batches out of Kafka: kafka-python 3.0.12, with its fetched batches left whole."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
@@ -15,6 +16,18 @@ from kafka_batch.codec import decode
 _MOST_BATCHES = 32
 _MOST_RECORDS = 5_000  # of one read: a signal is seen within some 100 ms
 _COLUMNS_SINCE = 2  # version of the record format
+
+
+class Fetched(NamedTuple):
+    """A batch that was fetched and is yet to be taken apart: of how many records at the most, and
+    what does it.
+
+    `batch` raises CorruptRecordError where the bytes are no such batch.
+    """
+
+    partition: TopicPartition
+    size: int
+    batch: Callable[[], Batch]
 
 
 class BatchConsumer(Consumer):
@@ -36,18 +49,24 @@ class BatchConsumer(Consumer):
         Raises:
             KafkaError: what `KafkaConsumer.poll` raises.
         """
+        return [batch for fetched in self.fetch(timeout_ms) if (batch := fetched.batch())]
+
+    def fetch(self, timeout_ms: float) -> list[Fetched]:
+        """As `read`, but the batches are yet to be taken apart: each at its time, while what it is
+        made of is still in the processor's cache, takes a good deal less.
+
+        Raises:
+            KafkaError: what `KafkaConsumer.poll` raises.
+        """
         most = _MOST_BATCHES if self._whole_batches else _MOST_RECORDS
-        fetched = self.poll(timeout_ms=timeout_ms, max_records=most)
+        found = self.poll(timeout_ms=timeout_ms, max_records=most)
         if self._whole_batches:
-            return [batch for batches in fetched.values() for batch in batches]
-        return [
-            _of_records(tp, records, -1 if (epoch := records[-1].leader_epoch) is None else epoch)
-            for tp, records in fetched.items()
-        ]
+            return [fetched for its_own in found.values() for fetched in its_own]
+        return [_fetched_records(tp, records) for tp, records in found.items()]
 
 
 class WholeBatches(Fetcher.PartitionRecords):
-    """What was fetched of a partition, as one `Batch` for each of the producer's batches.
+    """What was fetched of a partition, as one `Fetched` for each of the producer's batches.
 
     The original makes an object of each record. What it does with batches as such is done here
     as well: checksums, and what belongs to aborted Kafka transactions or to their markers.
@@ -55,26 +74,25 @@ class WholeBatches(Fetcher.PartitionRecords):
 
     next_fetch_offset: int
 
-    def _maybe_skip_record(self, _batch: Batch) -> bool:
+    def _maybe_skip_record(self, _fetched: Fetched) -> bool:
         return False
 
-    def _unpack_records(self, tp: TopicPartition, records: Any, *_: object) -> Iterator[Batch]:
+    def _unpack_records(self, tp: TopicPartition, records: Any, *_: object) -> Iterator[Fetched]:
         while (fetched := records.next_batch()) is not None:
             if not fetched.validate_crc():
                 raise CorruptRecordError(f"{tp} at {fetched.base_offset}: wrong checksum")
-            batch: Batch | None = None
+            self.bytes_read += fetched.size_in_bytes
             if fetched.magic < _COLUMNS_SINCE:
-                batch = _of_records(tp, [r for r in fetched if r.offset >= self.fetch_offset], -1)
-                next_offset = batch.next_offset if batch else self.next_fetch_offset
+                own = [record for record in fetched if record.offset >= self.fetch_offset]
+                if own:
+                    self.next_fetch_offset = own[-1].offset + 1
+                    yield _fetched_records(tp, own)
             else:
                 self.leader_epoch = fetched.leader_epoch
-                next_offset = fetched.next_offset
+                self.next_fetch_offset = fetched.next_offset
                 if not self._is_void(fetched):
-                    batch = self._decoded(tp, fetched)
-            self.bytes_read += fetched.size_in_bytes
-            self.next_fetch_offset = next_offset
-            if batch:
-                yield batch
+                    taking_apart = partial(_decoded, tp, fetched, self.fetch_offset)
+                    yield Fetched(tp, fetched.records_count, taking_apart)
         self.drain()
 
     def _is_void(self, fetched: Any) -> bool:
@@ -86,18 +104,25 @@ class WholeBatches(Fetcher.PartitionRecords):
                 return True
         return bool(fetched.is_control_batch)
 
-    def _decoded(self, tp: TopicPartition, fetched: Any) -> Batch:
-        base, last = fetched.base_offset, fetched.last_offset
-        try:
-            fetched._maybe_uncompress()
-            records = bytes(memoryview(fetched._buffer)[fetched._pos :])
-            columns = decode(records, fetched.records_count, base, last, fetched.first_timestamp)
-        except ValueError as error:
-            raise CorruptRecordError(f"{tp} at {base}: {error}") from error
-        if fetched.timestamp_type == fetched.LOG_APPEND_TIME:
-            columns = columns._replace(timestamps=[fetched.max_timestamp] * len(columns.values))
-        columns = columns.since(self.fetch_offset)
-        return EncodedBatch(tp.topic, tp.partition, fetched.leader_epoch, last + 1, columns)
+
+def _decoded(tp: TopicPartition, fetched: Any, fetch_offset: int) -> Batch:
+    base, last = fetched.base_offset, fetched.last_offset
+    try:
+        fetched._maybe_uncompress()
+        records = bytes(memoryview(fetched._buffer)[fetched._pos :])
+        columns = decode(records, fetched.records_count, base, last, fetched.first_timestamp)
+    except ValueError as error:
+        raise CorruptRecordError(f"{tp} at {base}: {error}") from error
+    if fetched.timestamp_type == fetched.LOG_APPEND_TIME:
+        columns = columns._replace(timestamps=[fetched.max_timestamp] * len(columns.values))
+    columns = columns.since(fetch_offset)
+    return EncodedBatch(tp.topic, tp.partition, fetched.leader_epoch, last + 1, columns)
+
+
+def _fetched_records(tp: TopicPartition, records: Sequence[Any]) -> Fetched:
+    epoch = getattr(records[-1], "leader_epoch", None)  # which old formats don't have
+    taking_apart = partial(_of_records, tp, records, -1 if epoch is None else epoch)
+    return Fetched(tp, len(records), taking_apart)
 
 
 def _of_records(tp: TopicPartition, records: Sequence[Any], leader_epoch: int) -> PlainBatch:

@@ -94,6 +94,6 @@ def _read_here(written: bytes) -> list[tuple[object, ...]]:
         isolation_level=IsolationLevel.READ_COMMITTED,
         aborted_transactions=[],
     )
-    (batch,) = fetched.take(2)
+    batch = fetched.take(2)[0].batch()
     headers = map(tuple, batch.headers)
     return [*zip(batch.offsets, batch.timestamps, batch.keys, batch.values, headers, strict=True)]

@@ -9,7 +9,8 @@ which is where repeats and losses come from (docs/exactly-once.md lists them).
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -21,25 +22,29 @@ from kafka_batch.batch import Batch
 from kafka_batch.client import never
 from kafka_batch.codec import HeaderBlock, Record
 from kafka_batch.config import Guarantee, StreamConfig
-from kafka_batch.consumer import BatchConsumer
+from kafka_batch.consumer import BatchConsumer, Fetched
 from kafka_batch.errors import Refused, StartAnew, StreamError, one_line, translate, translated
 from kafka_batch.producer import BatchProducer
 
 _IDLE_WAIT_MS = 500
+_MOST_KEPT = 64  # calls: so far reading and judging run ahead of a commit
 _METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 9.0  # within the Kafka transaction's own time-out
 _HAND_OVER_TIMEOUT_S = 6.0  # heartbeats stand still meanwhile: well within the session
 
 
 class Observer(Protocol):
-    """Is told what became of a stream's records. Called from the thread that reads, or while it
-    waits in `read`."""
+    """Is told what became of a stream's records. Called from the thread that uses the stream, or
+    while it waits in `read` or `commit`."""
+
+    def committing(self) -> None:
+        """A commit begins, of all that was forwarded until now."""
 
     def committed(self, seconds: float) -> None:
-        """All forwarded since the last call is visible; the commit took `seconds`."""
+        """The commit has ended, and all of it is visible; it took so long."""
 
     def aborted(self) -> None:
-        """All forwarded since the last commit is void, and will be read again."""
+        """All forwarded that was not committed is void, and will be read again."""
 
     def rebalanced(self, partitions: Sequence[int]) -> None:
         """The group gave this member these partitions, in place of those it had."""
@@ -52,8 +57,11 @@ class Stream:
 
         with Stream(config, observer) as stream:
             while not stopping():
-                for batch in stream.read():
+                if batch := stream.read():
                     stream.forward(batch, "out", range(len(batch)))
+
+    A commit runs beside what the caller does. What is forwarded meanwhile is kept, and sent in a
+    Kafka transaction of its own once the commit has ended.
     """
 
     def __init__(
@@ -73,11 +81,15 @@ class Stream:
         self._config = config
         self._observer = observer
         self._give_up_at = give_up_at
-        self._offsets: dict[TopicPartition, OffsetAndMetadata] = {}
-        self._commit_at = self._commit_began = 0.0
+        self._fetched: deque[Fetched] = deque()
+        self._caught_up = False
+        self._offsets: dict[TopicPartition, OffsetAndMetadata] = {}  # read, and yet to be committed
+        self._commit_at = 0.0
+        self._begun = False  # a Kafka transaction, for them
         self._committer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._commit: Future[None] | None = None  # that runs
-        self._caught_up = False
+        self._commit_began = 0.0
+        self._kept: list[Callable[[], None]] = []  # forwarded while a commit runs
         self._member: ConsumerGroupMetadata | None = None
         self._failure: StreamError | None = None
         self._producer, self._consumer = self._open()
@@ -89,25 +101,28 @@ class Stream:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def read(self) -> list[Batch]:
-        """Commits what is due, and waits up to half a second for records.
+    def read(self) -> Batch | None:
+        """The next batch. Commits what is due, and waits up to half a second for records.
 
-        A commit is due after the commit interval, and at once when all there is has been read. It
-        runs while records are fetched and taken apart, and has ended before any is returned.
+        A commit is due after the commit interval, and at once when all there is has been read.
 
         Raises:
             StreamError: the stream must be closed.
         """
-        if self._offsets and (self._caught_up or time.monotonic() >= self._commit_at):
+        ahead = self._caught_up or len(self._kept) >= _MOST_KEPT  # far enough
+        if self._commit is not None and (ahead or self._commit.done()):
+            self._finish_commit()
+        if self._commit is None and self._is_due():
             self._begin_commit()
-        with translated(self._config.instance_id):
-            batches = self._consumer.read(self._wait_ms())
-        if self._failure is not None:
-            raise self._failure
-        self._finish_commit()
-        if batches:
-            self._note(batches)
-        return batches
+        if not self._fetched:
+            self._fetch()
+        batch = None
+        while self._fetched and not batch:
+            with translated(self._config.instance_id):
+                batch = self._fetched.popleft().batch()
+        if batch:
+            self._note(batch)
+        return batch
 
     def forward(
         self,
@@ -116,28 +131,39 @@ class Stream:
         rows: Sequence[int],
         extra_headers: Sequence[HeaderBlock] | None = None,
     ) -> None:
-        """Passes on the chosen rows of a batch that was read: see `BatchProducer.forward`."""
-        with translated(self._config.instance_id):
-            self._producer.forward(batch, topic, rows, extra_headers)
+        """Passes on the chosen rows of the batch that was read last: see `BatchProducer.forward`.
+
+        Raises:
+            StreamError: the stream must be closed.
+        """
+        self._send(lambda: self._producer.forward(batch, topic, rows, extra_headers))
 
     def replace(self, batch: Batch, topic: str, row: int, record: Record) -> None:
-        """Sends a record in the place of one row: see `BatchProducer.replace`."""
-        with translated(self._config.instance_id):
-            self._producer.replace(batch, topic, row, record)
+        """Sends a record in the place of one row: see `BatchProducer.replace`.
+
+        Raises:
+            StreamError: the stream must be closed.
+        """
+        self._send(lambda: self._producer.replace(batch, topic, row, record))
 
     def commit(self) -> None:
-        """Makes all that was read and forwarded since the last commit final, together.
+        """Makes all that was read and forwarded final, together.
 
         Raises:
             StreamError: it is not final; the stream must be closed.
         """
+        self._finish_commit()
         if self._offsets:
             self._begin_commit()
             self._finish_commit()
 
     def lag(self) -> dict[int, int]:
         """Records yet to be read, by partition, as of the last fetch."""
-        return {partition.partition: lag for partition, lag in self._consumer.lag().items()}
+        lag = {place.partition: count for place, count in self._consumer.lag().items()}
+        for fetched in self._fetched:
+            number = fetched.partition.partition
+            lag[number] = lag.get(number, 0) + fetched.size
+        return lag
 
     def close(self, timeout_s: float = 3.0) -> None:
         """Voids what was not committed, leaves the group, and closes the clients.
@@ -145,6 +171,7 @@ class Stream:
         Raises:
             Refused: a thread of the client did not end and could still send: the process must.
         """
+        self._kept.clear()
         try:
             self._finish_commit()
         except StreamError as error:
@@ -180,55 +207,93 @@ class Stream:
 
     # -- reading
 
+    def _fetch(self) -> None:
+        with translated(self._config.instance_id):
+            self._fetched.extend(self._consumer.fetch(self._wait_ms()))
+        if self._failure is not None:
+            raise self._failure
+
+    def _is_due(self) -> bool:
+        due = self._caught_up or time.monotonic() >= self._commit_at
+        return bool(self._offsets) and due
+
     def _wait_ms(self) -> float:
         if not self._offsets:
             return _IDLE_WAIT_MS
         return max(0.0, (self._commit_at - time.monotonic()) * 1000)
 
-    def _note(self, batches: Sequence[Batch]) -> None:
+    def _note(self, batch: Batch) -> None:
         if not self._offsets:
             self._commit_at = time.monotonic() + self._config.commit_interval_ms / 1000
-            if self._config.guarantee is Guarantee.EXACTLY_ONCE:
-                with translated(self._config.instance_id):
-                    self._producer.begin_transaction()
-                self._identity = self._producer.identity
-        for batch in batches:
-            self._offsets[TopicPartition(batch.topic, batch.partition)] = OffsetAndMetadata(
-                batch.next_offset, "", batch.leader_epoch
-            )
-        self._caught_up = not any(self._consumer.lag().values())
+        self._offsets[TopicPartition(batch.topic, batch.partition)] = OffsetAndMetadata(
+            batch.next_offset, "", batch.leader_epoch
+        )
+        self._caught_up = not self._fetched and not any(self._consumer.lag().values())
+
+    # -- sending
+
+    def _send(self, sending: Callable[[], None]) -> None:
+        if self._commit is not None and not self._commit.done():
+            self._kept.append(sending)
+            return
+        self._finish_commit()
+        self._begin()
+        with translated(self._config.instance_id):
+            sending()
+
+    def _begin(self) -> None:
+        if not self._begun and self._config.guarantee is Guarantee.EXACTLY_ONCE:
+            with translated(self._config.instance_id):
+                self._producer.begin_transaction()
+            self._identity = self._producer.identity
+            self._begun = True
 
     # -- committing
 
     def _begin_commit(self) -> None:
         self._commit_began = time.monotonic()
+        self._observer.committing()
         if self._config.guarantee is Guarantee.EXACTLY_ONCE:
-            self._commit = self._committer.submit(self._flush, _COMMIT_TIMEOUT_S)
+            self._begin()
+            offsets, self._offsets, self._begun = self._offsets, {}, False
+            self._commit = self._committer.submit(self._flush, offsets, _COMMIT_TIMEOUT_S)
             return
         with translated(self._config.instance_id):  # here: it takes the consumer as well
-            self._flush(_COMMIT_TIMEOUT_S)
+            self._flush(self._offsets, _COMMIT_TIMEOUT_S)
             try:
                 self._consumer.commit(dict(self._offsets), timeout_ms=_COMMIT_TIMEOUT_S * 1000)
             except RebalanceInProgressError:
                 return  # the hand-over, in the next read, commits it
+        self._offsets.clear()
         self._settle()
 
     def _finish_commit(self) -> None:
-        """Waits for the commit that runs, if one does."""
+        """Waits for the commit that runs, if one does, and sends what was kept meanwhile."""
         if self._commit is not None:
             with translated(self._config.instance_id):
                 self._commit.result()
             self._settle()
+        with translated(self._config.instance_id):
+            self._send_kept()
 
-    def _flush(self, timeout_s: float) -> None:
+    def _send_kept(self) -> None:
+        if self._kept:
+            self._begin()
+            kept, self._kept = self._kept, []
+            for sending in kept:
+                sending()
+
+    def _flush(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], timeout_s: float) -> None:
         """Delivers everything, and for exactly once ends the Kafka transaction."""
         deadline = time.monotonic() + timeout_s
         self._producer.deliver(timeout_s)
         if self._config.guarantee is Guarantee.EXACTLY_ONCE:
-            self._end_transaction(deadline)
+            self._end_transaction(offsets, deadline)
 
-    def _end_transaction(self, deadline: float) -> None:
-        self._producer.send_offsets(self._offsets, self._member, deadline - time.monotonic())
+    def _end_transaction(
+        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], deadline: float
+    ) -> None:
+        self._producer.send_offsets(offsets, self._member, deadline - time.monotonic())
         self._producer.commit(deadline - time.monotonic())
         if self._producer.identity != self._identity:
             # The client began a new epoch: the broker had ended the Kafka transaction, and the
@@ -237,15 +302,16 @@ class Stream:
 
     def _settle(self) -> None:
         self._commit = None
-        self._offsets.clear()
         self._observer.committed(time.monotonic() - self._commit_began)
 
     def _void(self) -> None:
-        if not self._offsets:
+        if not self._offsets and self._commit is None:
             return
+        to_abort = self._begun or self._commit is not None
         self._offsets.clear()  # first: closing the consumer asks for a hand-over once more [13]
+        self._commit, self._begun = None, False
         self._observer.aborted()
-        if self._config.guarantee is Guarantee.EXACTLY_ONCE:
+        if to_abort:
             try:
                 self._producer.abort(timeout_s=1)  # else it stays open until its time-out [14]
             except KafkaError as error:
@@ -254,27 +320,32 @@ class Stream:
     # -- rebalances: called on the consumer's thread, while `read` or `close` waits
 
     async def _hand_over(self) -> None:
-        if not self._offsets or self._failure is not None:
+        if self._failure is not None:
             return
         try:
             if self._commit is not None:
                 self._commit.result(_HAND_OVER_TIMEOUT_S)
-            else:
+                self._settle()
+            if self._offsets:
                 self._commit_began = time.monotonic()
-                self._flush(_HAND_OVER_TIMEOUT_S)
-            if self._config.guarantee is Guarantee.AT_LEAST_ONCE:
-                await self._consumer.commit_async(dict(self._offsets))
+                self._observer.committing()
+                self._send_kept()
+                self._begin()
+                self._flush(self._offsets, _HAND_OVER_TIMEOUT_S)
+                if self._config.guarantee is Guarantee.AT_LEAST_ONCE:
+                    await self._consumer.commit_async(dict(self._offsets))
+                self._offsets.clear()
+                self._begun = False
+                self._settle()
         except KafkaError as error:
             self._failure = translate(error, self._config.instance_id)
         except StreamError as error:
             self._failure = error
         except TimeoutError:
             self._failure = StartAnew("the commit before a rebalance did not end in time")
-        else:
-            self._settle()
 
     def _lost(self) -> None:
-        if self._offsets:
+        if self._offsets or self._commit is not None:
             self._failure = StartAnew("the group took our partitions away: no heartbeat in time")
 
     def _assigned(self, partitions: Sequence[TopicPartition]) -> None:

@@ -86,9 +86,9 @@ def fetched(stored: bytes, offset: int = 0, aborted: Sequence[tuple[int, int]] =
         isolation_level=IsolationLevel.READ_COMMITTED,
         aborted_transactions=[transaction(producer_id=p, first_offset=o) for p, o in aborted],
     )
-    found = reader.take()
+    found = [taken.batch() for taken in reader.take()]
     assert not reader
-    return found
+    return [batch for batch in found if batch]
 
 
 def by_client(stored: bytes) -> list[tuple[int, Record]]:

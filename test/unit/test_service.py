@@ -151,6 +151,8 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 def test_records_count_once_they_are_committed() -> None:
     metrics = Metrics(lambda: 0.0)
     metrics.routed(some_routed())
+    metrics.committing()
+    metrics.routed(some_routed())  # into the next Kafka transaction
     assert value(metrics, "detector_records_read_total") == 0
     metrics.committed(0.01)
     assert value(metrics, "detector_records_read_total") == 4
@@ -163,7 +165,10 @@ def test_records_count_once_they_are_committed() -> None:
 def test_what_was_aborted_does_not_count() -> None:
     metrics = Metrics(lambda: 0.0)
     metrics.routed(some_routed())
+    metrics.committing()
+    metrics.routed(some_routed())
     metrics.aborted()
+    metrics.committing()
     metrics.committed(0.01)
     assert value(metrics, "detector_records_read_total") == 0
     assert value(metrics, "detector_aborts_total") == 1
