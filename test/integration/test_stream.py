@@ -1,0 +1,164 @@
+"""A stream on a real Kafka: what it does with records that are forwarded while a commit runs."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from conftest import Kafka
+from detecting import Topics, committed, numbers, send_numbered, some_topics, wait_until
+
+from kafka_batch import Batch, StartAnew, Stream, StreamConfig
+
+LONG_MS = 5_000  # of a commit interval: commits come when all has been read
+
+
+class Told:
+    """An observer that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def committing(self) -> None:
+        self.words.append("committing")
+
+    def committed(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.words.append("committed")
+
+    def aborted(self) -> None:
+        self.words.append("aborted")
+
+    def rebalanced(self, partitions: Sequence[int]) -> None:
+        self.words.append(f"rebalanced {list(partitions)}")
+
+
+class Gate:
+    """Holds a stream's commits back until it is opened, or makes them fail."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.reached = threading.Event()
+        self.open = threading.Event()
+        self.failure: StartAnew | None = None
+        self._commit = stream._producer.commit
+        stream._producer.commit = self._held  # type: ignore[method-assign]
+
+    def _held(self, timeout_s: float) -> None:
+        self.reached.set()
+        self.open.wait()
+        if self.failure is not None:
+            raise self.failure
+        self._commit(timeout_s)
+
+
+@pytest.fixture
+def topics(kafka: Kafka, new_topic: Callable[..., str]) -> Topics:
+    return some_topics(kafka.bootstrap_servers, new_topic)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def stream(topics: Topics, told: Told, record_codec: object) -> Iterator[Stream]:  # noqa: ARG001
+    with a_stream(topics, told) as opened:
+        yield opened
+
+
+def a_stream(topics: Topics, told: Told) -> Stream:
+    config = StreamConfig(
+        topics.bootstrap_servers, topics.group, topics.transactions, commit_interval_ms=LONG_MS
+    )
+    return Stream(config, told)
+
+
+def forward_until(stream: Stream, topic: str, count: int) -> None:
+    """Reads and forwards so many records, all of them to one topic."""
+    left = count
+
+    def forwarded() -> bool:
+        nonlocal left
+        batch: Batch | None = stream.read()
+        if batch:
+            stream.forward(batch, topic, range(len(batch)))
+            left -= len(batch)
+        return left <= 0
+
+    wait_until(forwarded, f"{count} records are forwarded")
+
+
+def test_what_is_forwarded_while_a_commit_runs_is_kept_for_the_next(
+    topics: Topics, stream: Stream, told: Told
+) -> None:
+    gate = Gate(stream)
+    send_numbered(topics, 0, 10)
+    forward_until(stream, topics.legit, 10)
+    send_numbered(topics, 10, 1)
+    forward_until(stream, topics.legit, 1)  # the commit of the ten began with its first read
+    assert gate.reached.wait(30)
+    assert told.words[-1] == "committing"
+    seen = committed(topics, topics.legit, isolation="read_uncommitted")
+    assert numbers(seen) == list(range(10))
+    gate.open.set()
+    stream.commit()
+    assert numbers(committed(topics, topics.legit)) == list(range(11))
+    assert told.words[-4:] == ["committing", "committed"] * 2
+
+
+def test_what_was_kept_is_dropped_where_the_commit_fails_and_read_again(
+    topics: Topics, stream: Stream, told: Told
+) -> None:
+    gate = Gate(stream)
+    gate.failure = StartAnew("no answer")
+    send_numbered(topics, 0, 10)
+    forward_until(stream, topics.legit, 10)
+    send_numbered(topics, 10, 1)
+    forward_until(stream, topics.legit, 1)
+    assert gate.reached.wait(30)
+    gate.open.set()
+    with pytest.raises(StartAnew, match="no answer"):
+        stream.commit()
+    stream.close()
+    assert told.words[-2:] == ["committing", "aborted"]
+    assert committed(topics, topics.legit) == []
+    with a_stream(topics, told) as another:
+        forward_until(another, topics.legit, 11)
+        another.commit()
+    assert numbers(committed(topics, topics.legit)) == list(range(11))
+
+
+def test_a_rebalance_commits_what_was_kept_before_it_hands_over(
+    topics: Topics, stream: Stream, told: Told
+) -> None:
+    gate = Gate(stream)
+    send_numbered(topics, 0, 10)
+    forward_until(stream, topics.legit, 10)
+    send_numbered(topics, 10, 1)
+    forward_until(stream, topics.legit, 1)
+    assert gate.reached.wait(30)
+    other = Told()
+    joining = threading.Thread(target=lambda: join_and_leave(topics, other))
+    joining.start()
+    try:
+        opening = threading.Timer(1.0, gate.open.set)  # the hand-over waits for it meanwhile
+        opening.start()
+        stream._caught_up = False  # the next read doesn't wait for the commit, but for records
+        deadline = time.monotonic() + 60
+        while not any(word.startswith("rebalanced") for word in other.words):
+            assert time.monotonic() < deadline
+            batch = stream.read()
+            assert batch is None, "the kept record was read again"
+    finally:
+        gate.open.set()
+        joining.join()
+    assert numbers(committed(topics, topics.legit)) == list(range(11))
+    assert told.words.count("aborted") == 0
+
+
+def join_and_leave(topics: Topics, told: Told) -> None:
+    with a_stream(topics, told) as stream:
+        deadline = time.monotonic() + 60
+        while not told.words and time.monotonic() < deadline:
+            assert stream.read() is None
