@@ -34,6 +34,7 @@ class Detector:
         self._pulse = pulse
         self._stop = stop
         self._report = _Report(metrics)
+        self._member_id = ""  # of the last stream, in its group
 
     def run(self) -> None:
         """One life of a stream, from opening it to the word to stop.
@@ -48,11 +49,15 @@ class Detector:
         topics = (settings.transactions_topic, *settings.output_topics)
         known = describe_topics(settings.kafka_broker_url, topics)
         limits = Limits.of(known[topic] for topic in settings.output_topics)
-        with Stream(self._stream_config(limits), self._metrics, self._stop.deadline) as stream:
+        config = self._stream_config(limits)
+        with Stream(config, self._metrics, self._stop.deadline, self._member_id) as stream:
             log.info("judging", rules_version=self._rules.version, topic=topics[0])
-            while not self._stop.requested:
-                self._turn(stream, limits)
-            stream.commit()
+            try:
+                while not self._stop.requested:
+                    self._turn(stream, limits)
+                stream.commit()
+            finally:
+                self._member_id = stream.member_id
 
     def _turn(self, stream: Stream, limits: Limits) -> None:
         batch = stream.read()
@@ -70,7 +75,7 @@ class Detector:
         if routed.fraud:
             stream.forward(batch, settings.fraud_topic, routed.fraud, routed.fraud_headers)
         for letter in routed.dead:
-            stream.replace(batch, settings.dead_letter_topic, letter.row, letter.record)
+            stream.replace(batch, settings.dead_letter_topic, letter.record)
 
     def _stream_config(self, limits: Limits) -> StreamConfig:
         settings = self._settings

@@ -74,7 +74,7 @@ class Generator:
     def _open(self, batch_bytes: int) -> BatchProducer:
         try:
             producer = BatchProducer(
-                self._stop.deadline,
+                give_up_at=self._stop.deadline,
                 whole_batches=whole_batches(self._settings.record_codec),
                 compression_type=self._settings.compression_type.for_the_client,
                 bootstrap_servers=self._settings.kafka_broker_url,

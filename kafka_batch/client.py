@@ -4,9 +4,12 @@ Each class says what it mends; the numbers in brackets are the entries of docs/e
 """
 
 import logging
+import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -24,6 +27,10 @@ _SLICE_S = 0.1  # how often a wait looks whether it must end early
 _CONNECT_MS = 1_000
 _CONNECT_PAUSE_MS = 50
 _RECEIVE_BYTES = 1 << 20
+_PROBE_S = 2.0
+# A request for the API versions, as every client's first: size, API key, version, correlation id,
+# and no client id.
+_API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 
 Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 
@@ -31,6 +38,37 @@ Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 def never() -> float:
     """A point in time (monotonic seconds) that does not come."""
     return float("inf")
+
+
+def answering(bootstrap_servers: str) -> list[str]:
+    """Those of the servers (host:port, with commas between) that answer a request.
+
+    The client bootstraps from one at random, and where that one is connected and silent, as a
+    paused machine is, it waits there until its time is up and fails [21].
+
+    Raises:
+        KafkaConnectionError: none does.
+    """
+    servers = [server.strip() for server in bootstrap_servers.split(",")]
+    with ThreadPoolExecutor(len(servers)) as probes:
+        problems = dict(zip(servers, probes.map(_silence, servers), strict=True))
+    found = [server for server, problem in problems.items() if problem is None]
+    if not found:
+        raise KafkaConnectionError(
+            f"no broker answers at {bootstrap_servers}: {problems[servers[-1]]}"
+        )
+    return found
+
+
+def _silence(server: str) -> str | None:
+    """Why a server doesn't answer; None where it does."""
+    host, _, port = server.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_PROBE_S) as probe:
+            probe.sendall(_API_VERSIONS)
+            return None if probe.recv(1) else "the connection was closed"
+    except OSError as error:
+        return str(error)
 
 
 class PatientClient(KafkaNetClient):
@@ -53,6 +91,8 @@ class EagerTransport(KafkaTCPTransport):
     waits for Python's global lock, which the thread that judges holds for 5 ms on end."""
 
     def _sock_recv(self) -> tuple[bytes, KafkaConnectionError | None]:
+        if self._sock is None:  # closed while it waited, e.g. for a request that timed out [19]
+            return b"", KafkaConnectionError("closed")
         received: list[bytes] = []
         try:
             while part := self._sock.recv(_RECEIVE_BYTES):
@@ -71,10 +111,17 @@ class Producer(KafkaProducer):
     stop. Timestamps are in milliseconds since the epoch; time-outs in seconds.
     """
 
-    def __init__(self, give_up_at: Callable[[], float] = never, **configs: Any) -> None:
+    def __init__(
+        self, bootstrap_servers: str, give_up_at: Callable[[], float] = never, **configs: Any
+    ) -> None:
         self._give_up_at = give_up_at
         self._undelivered: deque[Any] = deque()
-        super().__init__(kafka_client=PatientClient, metrics_enabled=False, **configs)
+        super().__init__(
+            bootstrap_servers=answering(bootstrap_servers),
+            kafka_client=PatientClient,
+            metrics_enabled=False,
+            **configs,
+        )
         # A batch that is too large for its topic fails. The original splits it, and never
         # completes its result [18].
         self._sender._can_split = lambda _batch, _error: False
@@ -208,15 +255,26 @@ class LenientBatch(DefaultRecordBatch):
 class Consumer(KafkaConsumer):
     """A consumer that leaves no thread behind when it can't be opened [16], and knows its lag."""
 
-    def __init__(self, *topics: str, **configs: Any) -> None:
+    def __init__(self, *topics: str, bootstrap_servers: str, **configs: Any) -> None:
         # The client has no settings for these.
         memory_records.DefaultRecordBatch = LenientBatch
         connections.KafkaTCPTransport = EagerTransport
+        found = answering(bootstrap_servers)
         try:
-            super().__init__(*topics, kafka_client=PatientClient, metrics_enabled=False, **configs)
+            super().__init__(
+                *topics,
+                bootstrap_servers=found,
+                kafka_client=PatientClient,
+                metrics_enabled=False,
+                **configs,
+            )
         except KafkaTimeoutError:
             self._client.close()
             raise
+
+    def rejoin_as(self, member_id: str) -> None:
+        """Joins the group under a member id that it may know; if it doesn't, under a new one."""
+        self._coordinator.reset_generation(member_id)
 
     def refresh_metadata(self, timeout_s: float) -> None:
         """Learns the partitions of the topics subscribed to.
@@ -239,9 +297,10 @@ class Consumer(KafkaConsumer):
 class Admin(KafkaAdminClient):
     """An admin client that leaves no thread behind when it can't be opened [16]."""
 
-    def __init__(self, **configs: Any) -> None:
+    def __init__(self, bootstrap_servers: str, **configs: Any) -> None:
+        found = answering(bootstrap_servers)
         try:
-            super().__init__(kafka_client=PatientClient, **configs)
+            super().__init__(bootstrap_servers=found, kafka_client=PatientClient, **configs)
         except KafkaTimeoutError:
             self._client.close()
             raise

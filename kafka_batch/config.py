@@ -16,6 +16,7 @@ _CLIENT = {
     "request_timeout_ms": 10_000,
     "allow_auto_create_topics": False,
     "bootstrap_timeout_ms": 4_000,
+    "metadata_max_age_ms": 30_000,  # so long until a partition that was added is read
 }
 _CONSUMER = {
     "enable_auto_commit": False,

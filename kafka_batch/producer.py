@@ -44,12 +44,13 @@ class BatchProducer(Producer):
 
     def __init__(
         self,
+        bootstrap_servers: str,
         give_up_at: Callable[[], float] = never,
         *,
         whole_batches: bool = True,
         **configs: Any,
     ) -> None:
-        super().__init__(give_up_at, **configs)
+        super().__init__(bootstrap_servers, give_up_at, **configs)
         self._whole_batches = whole_batches
 
     def extend(self, partition: TopicPartition, records: Iterable[Record]) -> None:
@@ -81,42 +82,31 @@ class BatchProducer(Producer):
         """Passes on the batch's chosen rows: key, value, timestamp and headers unchanged.
 
         `extra_headers`, one for each row, are appended to the record's own. A record keeps its
-        partition number where the topic has at least as many partitions as the batch's; else
-        its key chooses, so that the records of a key stay in order.
+        partition number, modulo those that the topic has: what was in one partition stays in one,
+        in order, also where the batch's topic gets further partitions later.
 
         Raises:
             KafkaTimeoutError: the topic is not known, and no broker says more in time.
         """
-        for partition, chosen, extra in self._places(batch, topic, rows, extra_headers):
-            if self._whole_batches:
-                tails = _pick(batch.tails, chosen)
-                if extra:
-                    bare = batch.bare
-                    tails = [
-                        append_headers(tail, block, bare=bare)
-                        for tail, block in zip(tails, extra, strict=True)
-                    ]
-                self._extend_encoded(partition, _pick(batch.timestamps, chosen), tails)
-            else:
-                self._extend_one_by_one(partition, _records(batch, chosen, extra))
+        partition = self._place(batch, topic)
+        if self._whole_batches:
+            tails = _pick(batch.tails, rows)
+            if extra_headers:
+                bare = batch.bare
+                tails = [
+                    append_headers(tail, block, bare=bare)
+                    for tail, block in zip(tails, extra_headers, strict=True)
+                ]
+            self._extend_encoded(partition, _pick(batch.timestamps, rows), tails)
+        else:
+            self._extend_one_by_one(partition, _records(batch, rows, extra_headers))
 
-    def replace(self, batch: Batch, topic: str, row: int, record: Record) -> None:
-        """Sends a record in the place of one row: to where `forward` would pass that row on."""
-        for partition, _, _ in self._places(batch, topic, [row], None):
-            self.extend(partition, [record])
+    def replace(self, batch: Batch, topic: str, record: Record) -> None:
+        """Sends a record in the place of one of the batch: to where `forward` would pass it on."""
+        self.extend(self._place(batch, topic), [record])
 
-    def _places(
-        self, batch: Batch, topic: str, rows: Sequence[int], extra: Sequence[HeaderBlock] | None
-    ) -> Iterator[tuple[TopicPartition, Sequence[int], Sequence[HeaderBlock] | None]]:
-        """Where which rows go, with their extra headers."""
-        partitions = self.partition_count(topic)
-        if partitions >= self.partition_count(batch.topic):
-            yield TopicPartition(topic, batch.partition), rows, extra
-            return
-        for position, row in enumerate(rows):
-            key = batch.keys[row]
-            number = batch.partition % partitions if key is None else partition_of(key, partitions)
-            yield TopicPartition(topic, number), [row], extra and [extra[position]]
+    def _place(self, batch: Batch, topic: str) -> TopicPartition:
+        return TopicPartition(topic, batch.partition % self.partition_count(topic))
 
     def _extend_one_by_one(self, partition: TopicPartition, records: Iterable[Record]) -> None:
         with self._queue(partition) as queue:

@@ -69,11 +69,13 @@ class Stream:
         config: StreamConfig,
         observer: Observer,
         give_up_at: Callable[[], float] = never,
+        member_id: str = "",
     ) -> None:
         """Opens the clients and, for exactly once, takes the transactional id.
 
         `give_up_at` says when all waits must end (monotonic seconds): a process that is told to
-        stop brings it near.
+        stop brings it near. `member_id` is a predecessor's, of this process: where that one could
+        not leave the group, it would have to wait for the predecessor's session to end [20].
 
         Raises:
             StreamError: the brokers can't be reached, or refuse.
@@ -92,6 +94,7 @@ class Stream:
         self._kept: list[Callable[[], None]] = []  # forwarded while a commit runs
         self._member: ConsumerGroupMetadata | None = None
         self._failure: StreamError | None = None
+        self._predecessor = member_id
         self._producer, self._consumer = self._open()
         self._identity = self._producer.identity  # that the open Kafka transaction began with
 
@@ -138,13 +141,13 @@ class Stream:
         """
         self._send(lambda: self._producer.forward(batch, topic, rows, extra_headers))
 
-    def replace(self, batch: Batch, topic: str, row: int, record: Record) -> None:
-        """Sends a record in the place of one row: see `BatchProducer.replace`.
+    def replace(self, batch: Batch, topic: str, record: Record) -> None:
+        """Sends a record in the place of one of the batch: see `BatchProducer.replace`.
 
         Raises:
             StreamError: the stream must be closed.
         """
-        self._send(lambda: self._producer.replace(batch, topic, row, record))
+        self._send(lambda: self._producer.replace(batch, topic, record))
 
     def commit(self) -> None:
         """Makes all that was read and forwarded final, together.
@@ -164,6 +167,11 @@ class Stream:
             number = fetched.partition.partition
             lag[number] = lag.get(number, 0) + fetched.size
         return lag
+
+    @property
+    def member_id(self) -> str:
+        """This member of the group, for a stream that follows in this process."""
+        return self._predecessor if self._member is None else str(self._member.member_id)
 
     def close(self, timeout_s: float = 3.0) -> None:
         """Voids what was not committed, leaves the group, and closes the clients.
@@ -189,7 +197,7 @@ class Stream:
 
     def _open(self) -> tuple[BatchProducer, BatchConsumer]:
         with translated(self._config.instance_id):
-            producer = BatchProducer(self._give_up_at, **self._config.for_the_producer())
+            producer = BatchProducer(give_up_at=self._give_up_at, **self._config.for_the_producer())
         try:
             with translated(self._config.instance_id):
                 if self._config.guarantee is Guarantee.EXACTLY_ONCE:
@@ -202,6 +210,8 @@ class Stream:
     def _subscribed(self) -> BatchConsumer:
         consumer = BatchConsumer(**self._config.for_the_consumer())
         consumer.subscribe([self._config.topic], listener=_Rebalance(self))
+        if self._config.instance_id is None:
+            consumer.rejoin_as(self._predecessor)
         consumer.refresh_metadata(_METADATA_TIMEOUT_S)
         return consumer
 

@@ -1,6 +1,5 @@
 """Topics before a stream opens: make them, and know what they take."""
 
-import socket
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from kafka.errors import (
 from kafka_batch.client import Admin
 from kafka_batch.errors import Refused, StartAnew, one_line, translate
 
-_CONNECT_S = 2.0
 _MAX_BYTES = "max.message.bytes"
 _MAX_AHEAD = "message.timestamp.after.max.ms"
 
@@ -86,25 +84,10 @@ def _create(admin: Admin, topic: Mapping[str, Any]) -> bool:
 
 
 def _admin(bootstrap_servers: str) -> Admin:
-    _connect(bootstrap_servers)
     try:
         return Admin(bootstrap_servers=bootstrap_servers, bootstrap_timeout_ms=4_000)
     except KafkaError as error:
-        raise StartAnew(f"no Kafka answers at {bootstrap_servers}: {one_line(error)}") from error
-
-
-def _connect(bootstrap_servers: str) -> None:
-    """Fails at once where nothing listens; the client itself would try until its time-out."""
-    problem = ""
-    for server in bootstrap_servers.split(","):
-        host, _, port = server.strip().rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
-        except OSError as error:
-            problem = str(error)
-        else:
-            return
-    raise StartAnew(f"no broker answers at {bootstrap_servers}: {problem}")
+        raise StartAnew(one_line(error)) from error
 
 
 def _configs(admin: Admin, names: list[str]) -> dict[str, Mapping[str, Any]]:

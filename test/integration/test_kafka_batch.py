@@ -224,19 +224,18 @@ def test_a_record_keeps_its_partition_where_the_target_has_as_many(
         assert int(value.split(b"/")[0]) == partition
 
 
-def test_a_key_chooses_the_partition_where_the_target_has_fewer(
+def test_a_partition_goes_to_one_partition_in_order_where_the_target_has_fewer(
     kafka: Any, new_topic: Callable[..., str]
 ) -> None:
     source, target = new_topic(3), new_topic(2)
     numbered(kafka, source, 3)
-    order: dict[tuple[bytes | None, bytes], list[int]] = {}
-    for partition, (_, key, value, _) in forwarded(kafka, source, target, 150):
-        assert key is not None
+    order: dict[int, list[int]] = {}
+    for partition, (_, _, value, _) in forwarded(kafka, source, target, 150):
         assert value is not None
-        assert partition == partition_of(key, 2)
-        origin, number = value.split(b"/")
-        order.setdefault((key, origin), []).append(int(number))
-    assert all(numbers == sorted(numbers) for numbers in order.values())
+        origin, number = map(int, value.split(b"/"))
+        assert partition == origin % 2
+        order.setdefault(origin, []).append(number)
+    assert order == {origin: [*range(50)] for origin in range(3)}
 
 
 def test_keys_are_placed_as_javas_client_does() -> None:
