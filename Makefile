@@ -52,6 +52,10 @@ unit: .venv/installed ## the tests that need no Kafka: seconds
 bench: .venv/installed ## the speed beside that of its peers: half an hour; QUICK=1 takes 3 minutes
 	$(BIN)/python -m bench $(if $(QUICK),--quick)
 
+.PHONY: faults
+faults: .venv/installed ## break things under a running detector, and check all it wrote: 10 minutes
+	PYTHONPATH=test:. $(BIN)/python -m faults
+
 .PHONY: requirements
 requirements: .venv/installed ## pin what pyproject.toml asks for, with hashes
 	$(call pin,generator,generator/requirements.txt)

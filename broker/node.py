@@ -29,7 +29,10 @@ _GRAVE = re.compile("ERROR|FATAL|Error|Exception")
 
 
 class Node:
-    """One node of a cluster, known by its number there."""
+    """One node of a cluster, known by its number there.
+
+    A change of its `properties` counts from its next start.
+    """
 
     def __init__(self, number: int, port: int, folder: Path, properties: Mapping[str, str]) -> None:
         self.number = number
@@ -38,7 +41,7 @@ class Node:
         self._log_start = 0  # of this run's lines
         self._folder = folder
         self._pid_file = folder / "kafka.pid"
-        self._properties = dict(properties)
+        self.properties = dict(properties)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -146,7 +149,7 @@ class Node:
 
     def _write_config(self) -> Path:
         config = self._folder / "server.properties"
-        config.write_text("".join(f"{key}={value}\n" for key, value in self._properties.items()))
+        config.write_text("".join(f"{key}={value}\n" for key, value in self.properties.items()))
         if not (self._folder / "data" / "meta.properties").exists():
             _format(config)
         return config

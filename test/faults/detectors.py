@@ -1,0 +1,102 @@
+"""Detectors under test, as their users start them: processes, started again when they fail."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = (sys.executable, "-m", "detector")
+_RUNNER = str(ROOT / "broker" / "restart-on-failure")
+_STARTS_S = 30.0
+_SLICE_S = 0.02
+
+
+class Detector:
+    """A detector and its runner, in a session of their own, with their log."""
+
+    def __init__(
+        self, name: str, log: Path, environment: Mapping[str, str], command: Sequence[str] = SHIPPED
+    ) -> None:
+        self.name = name
+        self.log = log
+        with log.open("ab") as output:
+            self._runner = subprocess.Popen(
+                [_RUNNER, *command],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'test'}", **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Of the detector, once there is one.
+
+        Raises:
+            AssertionError: the runner has none for a long time.
+        """
+        deadline = time.monotonic() + _STARTS_S
+        while (found := self._child()) is None:
+            assert time.monotonic() < deadline, f"{self.name} was not started again: {self.said()}"
+            time.sleep(_SLICE_S)
+        return found
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the detector itself, not to its runner."""
+        os.kill(self.pid, number)
+
+    def told_to_stop(self) -> float:
+        """SIGTERM, as an operator stops it; the time of it."""
+        self._runner.send_signal(signal.SIGTERM)
+        return time.time()
+
+    def ended(self, patience_s: float) -> int | None:
+        """The runner's exit status; None when it still runs after that."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._runner.wait(patience_s)
+        return None
+
+    def leftovers(self) -> list[int]:
+        """Processes of its session that are there still."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(ProcessLookupError, psutil.Error):
+                if os.getsid(process.pid) == self._runner.pid and process.status() != "zombie":
+                    found.append(process.pid)
+        return found
+
+    def destroy(self) -> None:
+        """SIGKILL to whatever is left of it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._runner.pid, signal.SIGKILL)
+        self._runner.wait()
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def owns(self, port: int) -> bool:
+        """Whether a connection's local port is the detector's."""
+        with suppress(psutil.Error):
+            connections = psutil.Process(self.pid).net_connections("tcp")
+            return any(c.laddr and c.laddr.port == port for c in connections)
+        return False
+
+    def memory_mb(self) -> float:
+        """Resident memory."""
+        return float(psutil.Process(self.pid).memory_info().rss / 1e6)
+
+    def _child(self) -> int | None:
+        with suppress(psutil.Error):
+            for process in psutil.Process(self._runner.pid).children():
+                if "python" in process.name():
+                    return int(process.pid)
+        return None

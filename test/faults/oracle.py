@@ -1,0 +1,76 @@
+"""What must become of each record, worked out offline, and apart from the detector's own code."""
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+LIMIT = Decimal(900)
+PARTITIONS = 4  # of each topic
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record as a client reads it back; timestamps are in milliseconds since the epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def origin(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The names of the three output topics."""
+
+    legit: str
+    fraud: str
+    dead_letter: str
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Where a record must come out, as what, and what must stand in which header of ours."""
+
+    topic: str
+    record: tuple[int, bytes | None, bytes | None, Headers]
+    ours: tuple[tuple[str, str], ...]
+
+
+def judge(stored: Stored, planted: dict[bytes, str], outputs: Outputs) -> Expected:
+    """The outcome of one record; `planted` are the malformed values with their error codes."""
+    record = (stored.timestamp, stored.key, stored.value, stored.headers)
+    code = planted.get(stored.value or b"")
+    if code is not None:
+        return Expected(outputs.dead_letter, record, (("error", code), ("origin", stored.origin)))
+    amount = json.loads(stored.value or b"", parse_float=Decimal, parse_int=Decimal)["amount"]
+    if amount < LIMIT:
+        return Expected(outputs.legit, record, ())
+    observed = f"{amount:.2f} USD is at least {LIMIT:.2f} USD."
+    return Expected(outputs.fraud, record, (("rules", "large_amount"), ("text", observed)))
+
+
+def came_out(found: Stored, outputs: Outputs) -> Expected:
+    """What did come out, in the terms of what must."""
+    mark = {outputs.fraud: "rules", outputs.dead_letter: "error"}.get(found.topic)
+    marks = [n for n, (name, _) in enumerate(found.headers) if name == mark]
+    cut = marks[-1] if marks else len(found.headers)  # a sender's own may have the same name
+    record = (found.timestamp, found.key, found.value, found.headers[:cut])
+    return Expected(found.topic, record, tuple(_told(dict(found.headers[cut:]))))
+
+
+def _told(ours: dict[str, Any]) -> list[tuple[str, str]]:
+    if "rules" in ours:
+        (reason,) = json.loads(ours["reasons"])
+        return [("rules", ours["rules"].decode()), ("text", reason["text"])]
+    if "error" in ours:
+        return [("error", ours["error"].decode()), ("origin", ours["origin"].decode())]
+    return []

@@ -1,0 +1,113 @@
+"""A real Kafka of three nodes, or one, each behind a proxy; and topics on it."""
+
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka import TopicPartition as Partition
+
+from broker import Cluster, Node
+from broker.ports import HOST, free_ports
+from faults.oracle import PARTITIONS, Outputs
+from faults.proxy import Proxy
+from kafka_batch import create_topics
+
+_OUTPUT_MAX_BYTES = "1200000"
+_LISTENERS = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT"
+_MOVES_S = 30.0
+
+
+class World:
+    """A running cluster. Detectors reach it through the proxies, everything else directly."""
+
+    def __init__(self, folder: Path, nodes: int) -> None:
+        # Records are of today, but a schedule may turn the clock back.
+        self.cluster = Cluster(folder, nodes, properties={"log.retention.ms": "-1"})
+        behind, in_front = free_ports(nodes), free_ports(nodes)
+        self.proxies: dict[int, Proxy] = {}
+        for node, inner, outer in zip(self.cluster.nodes, behind, in_front, strict=True):
+            node.properties["listener.security.protocol.map"] = _LISTENERS
+            node.properties["listeners"] += f",PROXIED://{HOST}:{inner}"
+            node.properties["advertised.listeners"] += f",PROXIED://{HOST}:{outer}"
+            self.proxies[node.number] = Proxy(outer, inner)
+
+    @property
+    def direct(self) -> str:
+        """Bootstrap servers, past the proxies."""
+        return self.cluster.bootstrap_servers
+
+    @property
+    def proxied(self) -> str:
+        """Bootstrap servers for the detectors."""
+        return ",".join(f"{HOST}:{proxy.port}" for proxy in self.proxies.values())
+
+    def node(self, number: int) -> Node:
+        return self.cluster.nodes[number - 1]
+
+    def create(self, names: tuple[str, Outputs]) -> None:
+        """The four topics, replicated to all nodes."""
+        topic, outputs = names
+        larger = {"max.message.bytes": _OUTPUT_MAX_BYTES}
+        out = dict.fromkeys((outputs.legit, outputs.fraud, outputs.dead_letter), larger)
+        create_topics(self.direct, {topic: {}, **out}, PARTITIONS, len(self.cluster.nodes))
+
+    @contextmanager
+    def admin(self) -> Iterator[KafkaAdminClient]:
+        """For an operator's doings."""
+        client = KafkaAdminClient(bootstrap_servers=self.direct)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def leader(self, place: Partition) -> int:
+        """The number of the node that leads a partition."""
+        with self.admin() as admin:
+            (topic,) = admin.describe_topics([place.topic])
+        found = {p["partition_index"]: p["leader_id"] for p in topic["partitions"]}
+        return int(found[place.partition])
+
+    def await_replicas(self, topic: str) -> None:
+        """Returns when every replica of a topic is in sync again: a further loss is survivable."""
+
+        def in_sync() -> bool:
+            with self.admin() as admin:
+                (found,) = admin.describe_topics([topic])
+            return all(len(p["isr_nodes"]) == len(self.cluster.nodes) for p in found["partitions"])
+
+        until(in_sync, _MOVES_S, f"all replicas of {topic} are in sync")
+
+
+def new_names() -> tuple[str, Outputs]:
+    """Of topics that are not there yet."""
+    mark = uuid.uuid4().hex[:8]
+    return f"in-{mark}", Outputs(f"legit-{mark}", f"fraud-{mark}", f"dead-{mark}")
+
+
+def until(true: Callable[[], object], patience_s: float, what: str) -> None:
+    """Returns when it is so.
+
+    Raises:
+        AssertionError: it is not so for a long time.
+    """
+    deadline = time.monotonic() + patience_s
+    while not true():
+        assert time.monotonic() < deadline, f"not within {patience_s:.0f} s: {what}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def a_world(nodes: int) -> Iterator[World]:
+    """A cluster for as long as it is needed."""
+    with tempfile.TemporaryDirectory(prefix="faults-kafka-") as folder:
+        world = World(Path(folder), nodes)
+        try:
+            with world.cluster:
+                yield world
+        finally:
+            for proxy in world.proxies.values():
+                proxy.close()
