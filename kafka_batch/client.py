@@ -114,6 +114,7 @@ class Producer(KafkaProducer):
     def __init__(
         self, bootstrap_servers: str, give_up_at: Callable[[], float] = never, **configs: Any
     ) -> None:
+        _mend_the_client()
         self._give_up_at = give_up_at
         self._undelivered: deque[Any] = deque()
         super().__init__(
@@ -252,13 +253,17 @@ class LenientBatch(DefaultRecordBatch):
             return super()._read_msg()
 
 
+def _mend_the_client() -> None:
+    """Has all clients of this process use the classes of ours that they have no settings for."""
+    memory_records.DefaultRecordBatch = LenientBatch
+    connections.KafkaTCPTransport = EagerTransport
+
+
 class Consumer(KafkaConsumer):
     """A consumer that leaves no thread behind when it can't be opened [16], and knows its lag."""
 
     def __init__(self, *topics: str, bootstrap_servers: str, **configs: Any) -> None:
-        # The client has no settings for these.
-        memory_records.DefaultRecordBatch = LenientBatch
-        connections.KafkaTCPTransport = EagerTransport
+        _mend_the_client()
         found = answering(bootstrap_servers)
         try:
             super().__init__(
@@ -298,6 +303,7 @@ class Admin(KafkaAdminClient):
     """An admin client that leaves no thread behind when it can't be opened [16]."""
 
     def __init__(self, bootstrap_servers: str, **configs: Any) -> None:
+        _mend_the_client()
         found = answering(bootstrap_servers)
         try:
             super().__init__(bootstrap_servers=found, kafka_client=PatientClient, **configs)

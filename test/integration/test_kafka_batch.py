@@ -1,8 +1,10 @@
 """Whole batches in and out of a real Kafka, compared with the client's own interface."""
 
 import os
+import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -10,7 +12,9 @@ from detecting import wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import MessageSizeTooLargeError
+from kafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+from kafka.net import manager as connections
+from kafka.net.transport import KafkaTCPTransport
 
 from kafka_batch import (
     Batch,
@@ -27,6 +31,7 @@ from kafka_batch import (
     record_size,
     whole_batches,
 )
+from kafka_batch.client import Admin, EagerTransport, answering
 
 pytestmark = pytest.mark.usefixtures("record_codec")
 
@@ -290,3 +295,22 @@ def test_a_topic_that_cannot_be_made_is_for_an_operator(kafka: Any) -> None:
 def test_no_broker_at_all_mends_itself(free_port: int) -> None:
     with pytest.raises(StartAnew, match="no broker answers"):
         describe_topics(f"localhost:{free_port}", [])
+
+
+def test_a_silent_server_is_left_out_of_those_to_bootstrap_from(kafka: Any) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        servers = f"127.0.0.1:{silent.getsockname()[1]},{kafka.bootstrap_servers}"
+        assert answering(servers) == [kafka.bootstrap_servers]
+
+
+def test_a_connection_that_ends_is_an_error_without_a_traceback_for_any_first_client(
+    kafka: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "KafkaTCPTransport", KafkaTCPTransport)  # as if none was open
+    with closing(Admin(bootstrap_servers=kafka.bootstrap_servers)) as admin:
+        admin.describe_cluster()
+        (used,) = {type(opened.transport) for opened in admin._manager._conns.values()}
+    assert used is EagerTransport
+    closed = EagerTransport.__new__(EagerTransport)
+    closed._sock = None
+    assert isinstance(closed._sock_recv()[1], KafkaConnectionError)
