@@ -54,7 +54,7 @@ bench: .venv/installed ## the speed beside that of its peers: half an hour; QUIC
 
 .PHONY: faults
 faults: .venv/installed ## break things under a running detector, and check all it wrote: 10 minutes
-	PYTHONPATH=test:. $(BIN)/python -m faults
+	PYTHONPATH=test:test/integration $(BIN)/python -m faults
 
 .PHONY: requirements
 requirements: .venv/installed ## pin what pyproject.toml asks for, with hashes

@@ -34,7 +34,7 @@ def main(words: list[str]) -> int:
 def play(world: World, schedule: Schedule, seed: int, logs: Path | None = None) -> Result:
     """One run of a schedule."""
     began = time.monotonic()
-    result = Result(schedule.name, seed)
+    result = Result(schedule.name)
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         try:
             with a_run(Run(world, logs or Path(folder), seed, schedule.settings)) as run:

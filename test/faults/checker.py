@@ -2,44 +2,39 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 
-from confluent_kafka import Consumer, TopicPartition
-from kafka import KafkaAdminClient, KafkaConsumer
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+from detecting import Topics, committed
+from kafka import KafkaAdminClient
 from kafka import TopicPartition as Partition
 from kafka.admin import OffsetSpec
 from kafka.protocol.consumer import IsolationLevel
 
 from faults.load import Written
-from faults.oracle import PARTITIONS, Expected, Outputs, Stored, came_out, judge
+from faults.oracle import PARTITIONS, Expected, Stored, came_out, judge
 
 _READ_S = 120.0
 _SHOWN = 3
 
 
-def check(
-    bootstrap_servers: str,
-    topic: str,
-    outputs: Outputs,
-    group: str,
-    written: Written,
-) -> list[str]:
+def check(topics: Topics, written: Written) -> list[str]:
     """What is wrong, a line each; nothing where exactly the right records came out.
 
     All must have been judged.
     """
-    names = (topic, outputs.legit, outputs.fraud, outputs.dead_letter)
-    found = _by_kafka_python(bootstrap_servers, names)
-    inputs = [record for record in found if record.topic == topic]
-    results = [record for record in found if record.topic != topic]
+    names = (topics.transactions, *topics.outputs)
+    found = _by_kafka_python(topics, names)
+    inputs = [record for record in found if record.topic == topics.transactions]
+    results = [record for record in found if record.topic != topics.transactions]
     problems = [*_of_the_load(written, inputs)]
-    if Counter(_by_librdkafka(bootstrap_servers, names)) != Counter(found):
+    if Counter(_by_librdkafka(topics.bootstrap_servers, names)) != Counter(found):
         problems.append("the two clients that read it back do not agree")
-    expected = [judge(record, written.planted, outputs) for record in inputs]
-    problems += of_the_outcome(expected, [came_out(record, outputs) for record in results])
-    problems += _of_the_order(inputs, expected, results, outputs)
-    problems += _of_the_group(bootstrap_servers, group, names)
+    expected = [judge(record, written.planted, topics) for record in inputs]
+    problems += of_the_outcome(expected, [came_out(record, topics) for record in results])
+    problems += _of_the_order(inputs, expected, results, topics)
+    problems += _of_the_group(topics, names)
     return problems
 
 
@@ -71,14 +66,14 @@ def _of_the_order(
     inputs: Sequence[Stored],
     expected: Sequence[Expected],
     results: Sequence[Stored],
-    outputs: Outputs,
+    topics: Topics,
 ) -> list[str]:
     """Records of a key, from one partition of the input, keep their order within a topic."""
     origin = {outcome: place for place, outcome in enumerate(expected)}
     last: dict[tuple[str, int, bytes | None], int] = {}
     wrong, misplaced = [], []
     for result in sorted(results, key=lambda r: (r.topic, r.partition, r.offset)):
-        at = origin.get(came_out(result, outputs))
+        at = origin.get(came_out(result, topics))
         if at is None:
             continue  # altered, which is told already
         source = inputs[at]
@@ -95,73 +90,60 @@ def _of_the_order(
     ]
 
 
-def _of_the_group(bootstrap_servers: str, group: str, names: Sequence[str]) -> Iterator[str]:
+def _of_the_group(topics: Topics, names: Sequence[str]) -> Iterator[str]:
     """Committed offsets at the end of the input, and no Kafka transaction left open."""
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    try:
-        places = [*_partitions(admin, names)]
-        latest = dict.fromkeys(places, OffsetSpec.LATEST)
-        ends = _offsets(admin.list_partition_offsets(latest))
-        stable = _offsets(admin.list_partition_offsets(latest, IsolationLevel.READ_COMMITTED))
-        committed = admin.list_group_offsets(group)[group]
-    finally:
-        admin.close()
-    open_ones = [place for place in places if ends[place] != stable[place]]
+    with closing(KafkaAdminClient(bootstrap_servers=topics.bootstrap_servers)) as admin:
+        ends = _ends(admin, names)
+        stable = _ends(admin, names, IsolationLevel.READ_COMMITTED)
+        done = committed_offsets(admin, topics)
+    open_ones = [place for place in ends if ends[place] != stable[place]]
     if open_ones:
         yield f"a Kafka transaction is open in {open_ones}"
-    for place in places:
-        if place.topic == names[0] and ends[place]:
-            at = committed.get(place)
-            if at is None or at.offset != ends[place]:
-                yield f"{place}: committed {at and at.offset}, and the end is {ends[place]}"
+    for place, end in ends.items():
+        if place.topic == topics.transactions and end and done.get(place) != end:
+            yield f"{place}: committed {done.get(place)}, and the end is {end}"
 
 
-def _offsets(listed: Mapping[Partition, Any]) -> dict[Partition, int]:
+def lag(topics: Topics) -> int:
+    """How many records the group has yet to commit."""
+    with closing(KafkaAdminClient(bootstrap_servers=topics.bootstrap_servers)) as admin:
+        ends, done = _ends(admin, [topics.transactions]), committed_offsets(admin, topics)
+    return sum(end - max(0, done.get(place, 0)) for place, end in ends.items())
+
+
+def committed_offsets(admin: KafkaAdminClient, topics: Topics) -> dict[Partition, int]:
+    """Of the detectors' group, where there are any."""
+    listed = admin.list_group_offsets(topics.group)[topics.group]
+    return {place: at.offset for place, at in listed.items() if at is not None}
+
+
+def _ends(
+    admin: KafkaAdminClient,
+    names: Sequence[str],
+    level: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+) -> dict[Partition, int]:
+    places = [
+        Partition(topic["name"], partition["partition_index"])
+        for topic in admin.describe_topics(list(names))
+        for partition in topic["partitions"]
+    ]
+    listed = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST), level)
     return {place: found.offset for place, found in listed.items()}
 
 
-def _partitions(admin: KafkaAdminClient, names: Sequence[str]) -> Iterator[Partition]:
-    for topic in admin.describe_topics(list(names)):
-        for partition in topic["partitions"]:
-            yield Partition(topic["name"], partition["partition_index"])
-
-
-def lag(bootstrap_servers: str, group: str, topic: str) -> int:
-    """How many records the group has yet to commit."""
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    try:
-        places = [*_partitions(admin, [topic])]
-        ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
-        committed = admin.list_group_offsets(group)[group]
-    finally:
-        admin.close()
-    done = {place: at.offset for place, at in committed.items() if at is not None}
-    return sum(ends[place].offset - max(0, done.get(place, 0)) for place in places)
-
-
-def _by_kafka_python(bootstrap_servers: str, names: Sequence[str]) -> list[Stored]:
-    consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    try:
-        places = [Partition(n, p) for n in names for p in consumer.partitions_for_topic(n)]
-        consumer.assign(places)
-        ends = consumer.end_offsets(places)
-        found = []
-        deadline = time.monotonic() + _READ_S
-        while any(consumer.position(place) < ends[place] for place in places):
-            assert time.monotonic() < deadline, "kafka-python does not reach the topics' ends"
-            for records in consumer.poll(timeout_ms=200).values():
-                for r in records:
-                    headers = tuple((str(name), value) for name, value in r.headers)
-                    where = (r.topic, r.partition, r.offset)
-                    found.append(Stored(*where, r.timestamp, r.key, r.value, headers))
-        return found
-    finally:
-        consumer.close(autocommit=False)
+def _by_kafka_python(topics: Topics, names: Sequence[str]) -> list[Stored]:
+    return [
+        Stored(
+            r.topic,
+            r.partition,
+            r.offset,
+            r.timestamp,
+            r.key,
+            r.value,
+            tuple((str(name), value) for name, value in r.headers),
+        )
+        for r in committed(topics, *names)
+    ]
 
 
 def _by_librdkafka(bootstrap_servers: str, names: Sequence[str]) -> Iterator[Stored]:
@@ -185,7 +167,8 @@ def _by_librdkafka(bootstrap_servers: str, names: Sequence[str]) -> Iterator[Sto
             assert time.monotonic() < deadline, "librdkafka does not reach the topics' ends"
             for message in consumer.consume(10_000, 0.2):
                 if message.error() is not None:
-                    left -= 1  # the end of a partition
+                    assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+                    left -= 1
                     continue
                 headers = tuple((name, value) for name, value in message.headers() or ())
                 where = (message.topic(), message.partition(), message.offset())

@@ -5,32 +5,28 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from detecting import REPOSITORY, wait_until
 
-ROOT = Path(__file__).parents[2]
-SHIPPED = (sys.executable, "-m", "detector")
-_RUNNER = str(ROOT / "broker" / "restart-on-failure")
+_RUNNER = str(REPOSITORY / "broker" / "restart-on-failure")
 _STARTS_S = 30.0
-_SLICE_S = 0.02
 
 
 class Detector:
     """A detector and its runner, in a session of their own, with their log."""
 
-    def __init__(
-        self, name: str, log: Path, environment: Mapping[str, str], command: Sequence[str] = SHIPPED
-    ) -> None:
+    def __init__(self, name: str, log: Path, environment: Mapping[str, str]) -> None:
         self.name = name
         self.log = log
         with log.open("ab") as output:
             self._runner = subprocess.Popen(
-                [_RUNNER, *command],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'test'}", **environment},
+                [_RUNNER, sys.executable, "-m", "detector"],
+                cwd=REPOSITORY,
+                env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -44,11 +40,7 @@ class Detector:
         Raises:
             AssertionError: the runner has none for a long time.
         """
-        deadline = time.monotonic() + _STARTS_S
-        while (found := self._child()) is None:
-            assert time.monotonic() < deadline, f"{self.name} was not started again: {self.said()}"
-            time.sleep(_SLICE_S)
-        return found
+        return int(wait_until(self._child, f"{self.name} is started again", _STARTS_S))
 
     def signal(self, number: signal.Signals) -> None:
         """To the detector itself, not to its runner."""
@@ -89,10 +81,6 @@ class Detector:
             connections = psutil.Process(self.pid).net_connections("tcp")
             return any(c.laddr and c.laddr.port == port for c in connections)
         return False
-
-    def memory_mb(self) -> float:
-        """Resident memory."""
-        return float(psutil.Process(self.pid).memory_info().rss / 1e6)
 
     def _child(self) -> int | None:
         with suppress(psutil.Error):

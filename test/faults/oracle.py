@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from detecting import Topics
+
 LIMIT = Decimal(900)
 PARTITIONS = 4  # of each topic
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -28,15 +30,6 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """The names of the three output topics."""
-
-    legit: str
-    fraud: str
-    dead_letter: str
-
-
-@dataclass(frozen=True)
 class Expected:
     """Where a record must come out, as what, and what must stand in which header of ours."""
 
@@ -45,22 +38,22 @@ class Expected:
     ours: tuple[tuple[str, str], ...]
 
 
-def judge(stored: Stored, planted: dict[bytes, str], outputs: Outputs) -> Expected:
+def judge(stored: Stored, planted: dict[bytes, str], topics: Topics) -> Expected:
     """The outcome of one record; `planted` are the malformed values with their error codes."""
     record = (stored.timestamp, stored.key, stored.value, stored.headers)
     code = planted.get(stored.value or b"")
     if code is not None:
-        return Expected(outputs.dead_letter, record, (("error", code), ("origin", stored.origin)))
+        return Expected(topics.dead_letter, record, (("error", code), ("origin", stored.origin)))
     amount = json.loads(stored.value or b"", parse_float=Decimal, parse_int=Decimal)["amount"]
     if amount < LIMIT:
-        return Expected(outputs.legit, record, ())
+        return Expected(topics.legit, record, ())
     observed = f"{amount:.2f} USD is at least {LIMIT:.2f} USD."
-    return Expected(outputs.fraud, record, (("rules", "large_amount"), ("text", observed)))
+    return Expected(topics.fraud, record, (("rules", "large_amount"), ("text", observed)))
 
 
-def came_out(found: Stored, outputs: Outputs) -> Expected:
+def came_out(found: Stored, topics: Topics) -> Expected:
     """What did come out, in the terms of what must."""
-    mark = {outputs.fraud: "rules", outputs.dead_letter: "error"}.get(found.topic)
+    mark = {topics.fraud: "rules", topics.dead_letter: "error"}.get(found.topic)
     marks = [n for n, (name, _) in enumerate(found.headers) if name == mark]
     cut = marks[-1] if marks else len(found.headers)  # a sender's own may have the same name
     record = (found.timestamp, found.key, found.value, found.headers[:cut])

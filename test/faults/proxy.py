@@ -22,8 +22,6 @@ class Api(IntEnum):
     """API keys of requests that a Kafka transaction consists of."""
 
     PRODUCE = 0
-    ADD_PARTITIONS = 24
-    ADD_OFFSETS = 25
     END_TRANSACTION = 26
     SEND_OFFSETS = 28
 

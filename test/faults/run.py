@@ -2,17 +2,19 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from detecting import wait_until
+
 from faults.checker import check, lag
-from faults.detectors import SHIPPED, Detector
+from faults.detectors import Detector
 from faults.flow import Flow
 from faults.load import Load
 from faults.oracle import PARTITIONS
-from faults.world import World, new_names, until
+from faults.world import World
 
 PER_SECOND = 1_000
 HUNG_S = 90.0  # without output: it won't come any more
@@ -33,7 +35,6 @@ class Result:
     """What came of a run; it has failed where there are problems."""
 
     schedule: str
-    seed: int
     faults: list[Survived] = field(default_factory=list)
     records: int = 0
     problems: list[str] = field(default_factory=list)
@@ -49,22 +50,17 @@ class Run:
         folder: Path,
         seed: int,
         settings: Mapping[str, str] | None = None,
-        command: Sequence[str] = SHIPPED,
     ) -> None:
         self.world = world
         self.random = random.Random(seed)  # noqa: S311  # a fault's victim and moment
-        self.topic, self.outputs = new_names()
-        self.group = f"group-of-{self.topic}"
+        self.topics = world.new_topics()
         self.detectors: list[Detector] = []
         self.problems: list[str] = []
-        self.survived: list[Survived] = []
         self._folder = folder
         self._settings = dict(settings or {})
-        self._command = command
         self._stopped: list[Detector] = []
-        world.create((self.topic, self.outputs))
-        self.load = Load(world.direct, self.topic, PER_SECOND, seed)
-        self.flow = Flow(world.direct, self.outputs.legit, PARTITIONS)
+        self.load = Load(world.direct, self.topics.transactions, PER_SECOND, seed)
+        self.flow = Flow(world.direct, self.topics.legit, PARTITIONS)
 
     def start(self, count: int) -> None:
         """Starts so many more detectors, and the load; returns when output flows."""
@@ -74,22 +70,17 @@ class Run:
         self.load.flow()
         self.flows_again(since)
 
-    def add(self, **settings: str) -> Detector:
+    def add(self) -> Detector:
         """One more detector."""
         name = f"detector-{len(self.detectors) + len(self._stopped)}"
         environment = {
+            **self.topics.environment,
             "KAFKA_BROKER_URL": self.world.proxied,
-            "TRANSACTIONS_TOPIC": self.topic,
-            "LEGIT_TOPIC": self.outputs.legit,
-            "FRAUD_TOPIC": self.outputs.fraud,
-            "DEAD_LETTER_TOPIC": self.outputs.dead_letter,
-            "CONSUMER_GROUP": self.group,
             **self._settings,
-            **settings,
         }
         if self._settings.get("INSTANCE_ID"):
             environment["INSTANCE_ID"] = f"{self._settings['INSTANCE_ID']}-{name}"
-        detector = Detector(name, self._folder / f"{name}.log", environment, self._command)
+        detector = Detector(name, self._folder / f"{name}.log", environment)
         self.detectors.append(detector)
         return detector
 
@@ -107,7 +98,9 @@ class Run:
         Raises:
             AssertionError: it does not, for a long time.
         """
-        until(lambda: self.flow.again(since) is not None, HUNG_S, f"output flows: {self.said()}")
+        wait_until(
+            lambda: self.flow.again(since) is not None, f"output flows: {self.said()}", HUNG_S
+        )
         return float(self.flow.again(since) or 0.0)
 
     def stop(self, detector: Detector) -> None:
@@ -123,13 +116,12 @@ class Run:
     def finish(self) -> tuple[int, list[str]]:
         """Ends the run: how many records were checked, and what is wrong."""
         written = self.load.stop()
-        self._await_all_judged()
+        wait_until(lambda: lag(self.topics) == 0, f"all is judged: {self.said()}", HUNG_S)
         for detector in self.detectors:
             detector.told_to_stop()
         for detector in [*self.detectors]:
             self._require_ended(detector)
-        where = (self.world.direct, self.topic, self.outputs, self.group)
-        found = check(*where, written)
+        found = check(self.topics, written)
         return len(written.places), [*self.problems, *found, *self._of_the_logs()]
 
     def destroy(self) -> None:
@@ -139,15 +131,7 @@ class Run:
         self.load.abandon()
         self.flow.close()
         with self.world.admin() as admin:
-            outputs = self.outputs
-            admin.delete_topics([self.topic, outputs.legit, outputs.fraud, outputs.dead_letter])
-
-    def _await_all_judged(self) -> None:
-        until(
-            lambda: lag(self.world.direct, self.group, self.topic) == 0,
-            HUNG_S,
-            f"all is judged: {self.said()}",
-        )
+            admin.delete_topics([self.topics.transactions, *self.topics.outputs])
 
     def _require_ended(self, detector: Detector) -> None:
         status = detector.ended(_STOPS_S)

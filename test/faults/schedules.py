@@ -10,13 +10,15 @@ from faults.run import Fault
 
 @dataclass(frozen=True)
 class Schedule:
-    """Faults in their order; `limits` bounds the seconds until output flows again, by kind."""
+    """Faults in their order, and settings of the detectors."""
 
     name: str
     faults: Sequence[tuple[str, Fault]]
-    nodes: int = 3
     settings: Mapping[str, str] = field(default_factory=dict)
-    limits: Mapping[str, float] = field(default_factory=dict)
+
+
+def _words(api: Api) -> str:
+    return api.name.lower().replace("_", " ")
 
 
 KILL = ("SIGKILL of a detector", strikes.kill)
@@ -36,17 +38,21 @@ SLOW = ("connections slow", strikes.connections_slow)
 HALF_OPEN = ("connections half-open", strikes.connections_half_open)
 CUT_OFF = ("a detector cut off past its session", strikes.one_cut_off)
 MID_COMMIT = [
-    (f"connection breaks {when} {api.name.lower().replace('_', ' ')}", make(api))
+    (
+        f"connection breaks {when} {api.name.lower().replace('_', ' ')}",
+        strikes.cut_at(api, after=after),
+    )
     for api in (Api.PRODUCE, Api.SEND_OFFSETS, Api.END_TRANSACTION)
-    for when, make in (("before", strikes.cut_before), ("after", strikes.cut_after))
+    for when, after in (("before", False), ("after", True))
 ]
 COORDINATOR = [
-    (f"broker killed at {api.name.lower().replace('_', ' ')}", strikes.coordinator_killed(api))
+    (f"broker killed at {_words(api)}", strikes.coordinator_killed(api))
     for api in (Api.SEND_OFFSETS, Api.END_TRANSACTION)
 ]
 PARTITION = ("a partition added", strikes.partition_added)
 RESET = ("offsets reset while it runs", strikes.offsets_reset)
 
+# Seconds until output flows again, by kind.
 LIMITS = {
     KILL[0]: 15.0,
     KILL_NAMED[0]: 6.0,

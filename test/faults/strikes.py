@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from detecting import wait_until
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 
+from broker import Node
+from faults.checker import committed_offsets
+from faults.detectors import Detector
 from faults.oracle import PARTITIONS
 from faults.proxy import Api, Proxy, Trap
 from faults.run import Run
-from faults.world import until
 
 _SESSION_S = 10.0
 _TRAP_S = 30.0
@@ -47,12 +50,9 @@ def terminate(run: Run) -> float:
 
 def zombie(run: Run) -> float:
     """SIGSTOP of one detector for longer than its session, then SIGCONT."""
-    run.a_moment()
-    victim = run.any()
-    victim.signal(signal.SIGSTOP)
-    since = time.time()
+    victim, since = _frozen(run)
     seconds = run.flows_again(since)
-    time.sleep(max(0.0, since + _SESSION_S + 3 - time.time()))
+    _sleep_until(since + _SESSION_S + 3)
     victim.signal(signal.SIGCONT)
     run.flows_again(time.time())
     await_members(run, len(run.detectors))
@@ -61,10 +61,7 @@ def zombie(run: Run) -> float:
 
 def nap(run: Run) -> float:
     """SIGSTOP for less than the session: nobody takes over."""
-    run.a_moment()
-    victim = run.any()
-    victim.signal(signal.SIGSTOP)
-    since = time.time()
+    victim, since = _frozen(run)
     time.sleep(run.random.uniform(1, 5))
     victim.signal(signal.SIGCONT)
     return run.flows_again(since)
@@ -93,8 +90,7 @@ def scale(run: Run) -> float:
 
 def broker_killed(run: Run) -> float:
     """SIGKILL of a leader's broker, which comes back later."""
-    node = run.world.node(run.world.leader(_some_input(run)))
-    run.a_moment()
+    node = _some_leader(run)
     node.kill()
     since = time.time()
     seconds = run.flows_again(since)
@@ -105,8 +101,7 @@ def broker_killed(run: Run) -> float:
 
 def broker_stopped(run: Run) -> float:
     """A clean stop of a leader's broker, which comes back at once."""
-    node = run.world.node(run.world.leader(_some_input(run)))
-    run.a_moment()
+    node = _some_leader(run)
     since = time.time()
     node.stop()
     node.start()
@@ -117,13 +112,12 @@ def broker_stopped(run: Run) -> float:
 
 def broker_paused(run: Run) -> float:
     """SIGSTOP of a leader's broker for longer than its own session, then SIGCONT."""
-    node = run.world.node(run.world.leader(_some_input(run)))
-    run.a_moment()
+    node = _some_leader(run)
     node.pause()
     since = time.time()
     try:
         seconds = run.flows_again(since)
-        time.sleep(max(0.0, since + _OUTAGE_S - time.time()))
+        _sleep_until(since + _OUTAGE_S)
     finally:
         node.resume()
     run.flows_again(time.time())
@@ -133,7 +127,7 @@ def broker_paused(run: Run) -> float:
 
 def leader_moved(run: Run) -> float:
     """Every partition's leadership, of the input and of the outputs, moves to another broker."""
-    topics = (run.topic, run.outputs.legit, run.outputs.fraud, run.outputs.dead_letter)
+    topics = (run.topics.transactions, *run.topics.outputs)
     places = [TopicPartition(topic, n) for topic in topics for n in range(PARTITIONS)]
     shift = run.random.choice((1, 2))
     with run.world.admin() as admin:
@@ -143,7 +137,9 @@ def leader_moved(run: Run) -> float:
         run.a_moment()
         since = time.time()
         admin.alter_partition_reassignments(order)
-        until(lambda: not admin.list_partition_reassignments(), _TRAP_S, "replicas are in order")
+        wait_until(
+            lambda: not admin.list_partition_reassignments(), "replicas are in order", _TRAP_S
+        )
         admin.elect_leaders(0, {topic: [*range(PARTITIONS)] for topic in topics})
     return run.flows_again(since)
 
@@ -176,7 +172,7 @@ def connections_slow(run: Run) -> float:
             proxy.slow(0.2)
         since = time.time()
         seconds = run.flows_again(since)
-        time.sleep(max(0.0, since + 10 - time.time()))
+        _sleep_until(since + 10)
     run.flows_again(time.time())
     return seconds
 
@@ -198,27 +194,23 @@ def one_cut_off(run: Run) -> float:
             proxy.hold(victim.owns)
         since = time.time()
         seconds = run.flows_again(since)
-        time.sleep(max(0.0, since + _SESSION_S + 3 - time.time()))
+        _sleep_until(since + _SESSION_S + 3)
     run.flows_again(time.time())
     return seconds
 
 
-def cut_before(api: Api) -> Callable[[Run], float]:
-    return lambda run: _cut_at(run, api, after=False)
-
-
-def cut_after(api: Api) -> Callable[[Run], float]:
-    return lambda run: _cut_at(run, api, after=True)
-
-
-def _cut_at(run: Run, api: Api, *, after: bool) -> float:
+def cut_at(api: Api, *, after: bool) -> Callable[[Run], float]:
     """A connection breaks in the middle of a commit: before the broker gets it, or after."""
-    trap = Trap(api, after)
-    with _proxies(run) as proxies:
-        for proxy in proxies:
-            proxy.arm(trap)
-        assert trap.sprung.wait(_TRAP_S), f"no {api.name} in {_TRAP_S} s"
-    return run.flows_again(time.time())
+
+    def strike(run: Run) -> float:
+        trap = Trap(api, after)
+        with _proxies(run) as proxies:
+            for proxy in proxies:
+                proxy.arm(trap)
+            assert trap.sprung.wait(_TRAP_S), f"no {api.name} in {_TRAP_S} s"
+        return run.flows_again(time.time())
+
+    return strike
 
 
 def coordinator_killed(api: Api) -> Callable[[Run], float]:
@@ -233,7 +225,7 @@ def coordinator_killed(api: Api) -> Callable[[Run], float]:
         with _proxies(run):
             for number, proxy in run.world.proxies.items():
                 proxy.arm(trap[number])
-            until(lambda: struck, _TRAP_S, f"a {api.name}")
+            wait_until(lambda: struck, f"a {api.name}", _TRAP_S)
             since = time.time()
         seconds = run.flows_again(since)
         run.world.node(struck[0]).start()
@@ -252,10 +244,14 @@ def _kill(run: Run, number: int, struck: list[int]) -> None:
 def partition_added(run: Run) -> float:
     """The input gets one more partition."""
     with run.world.admin() as admin:
-        admin.create_partitions({run.topic: PARTITIONS + 1})
+        admin.create_partitions({run.topics.transactions: PARTITIONS + 1})
     since = time.time()
-    fresh = TopicPartition(run.topic, PARTITIONS)
-    until(lambda: _committed(run).get(fresh, 0) > 0, 90, f"{fresh} is read: {run.said()}")
+    fresh = TopicPartition(run.topics.transactions, PARTITIONS)
+    with run.world.admin() as admin:
+        wait_until(
+            lambda: committed_offsets(admin, run.topics).get(fresh, 0) > 0,
+            f"{fresh} is read: {run.said()}",
+        )
     return time.time() - since
 
 
@@ -263,7 +259,7 @@ def offsets_reset(run: Run) -> float:
     """An operator resets the group's offsets while it runs: the broker must refuse."""
     place = _some_input(run)
     with run.world.admin() as admin:
-        refused = admin.alter_group_offsets(run.group, {place: OffsetAndMetadata(0, "", -1)})
+        refused = admin.alter_group_offsets(run.topics.group, {place: OffsetAndMetadata(0, "", -1)})
     assert all(error.errno for error in refused.values()), f"offsets were reset: {refused}"
     return run.flows_again(time.time())
 
@@ -273,11 +269,11 @@ def await_members(run: Run, count: int) -> None:
 
     def there() -> bool:
         with run.world.admin() as admin:
-            group = admin.describe_groups([run.group])[run.group]
+            group = admin.describe_groups([run.topics.group])[run.topics.group]
         owned = [member["member_assignment"] for member in group["members"]]
         return len(owned) == count and all(owned)
 
-    until(there, _MEMBERS_S, f"{count} members: {run.said()}")
+    wait_until(there, f"{count} members: {run.said()}", _MEMBERS_S)
 
 
 @contextmanager
@@ -291,16 +287,34 @@ def _proxies(run: Run) -> Iterator[list[Proxy]]:
             proxy.heal()
 
 
-def _committed(run: Run) -> dict[TopicPartition, int]:
-    with run.world.admin() as admin:
-        offsets = admin.list_group_offsets(run.group)[run.group]
-    return {place: at.offset for place, at in offsets.items() if at is not None}
+def _frozen(run: Run) -> tuple[Detector, float]:
+    """Some detector, stopped by SIGSTOP, and the time of it."""
+    run.a_moment()
+    victim = run.any()
+    victim.signal(signal.SIGSTOP)
+    return victim, time.time()
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.time()))
+
+
+def _some_leader(run: Run) -> Node:
+    """The node that leads some partition of the input, at some moment."""
+    node = run.world.node(run.world.leader(_some_input(run)))
+    run.a_moment()
+    return node
 
 
 def _some_input(run: Run) -> TopicPartition:
-    return TopicPartition(run.topic, run.random.randrange(PARTITIONS))
+    return TopicPartition(run.topics.transactions, run.random.randrange(PARTITIONS))
 
 
 def _await_replicas(run: Run) -> None:
-    for topic in (run.topic, run.outputs.legit, "__consumer_offsets", "__transaction_state"):
+    for topic in (
+        run.topics.transactions,
+        run.topics.legit,
+        "__consumer_offsets",
+        "__transaction_state",
+    ):
         run.world.await_replicas(topic)

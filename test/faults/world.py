@@ -1,22 +1,20 @@
 """A real Kafka of three nodes, or one, each behind a proxy; and topics on it."""
 
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from detecting import Topics, some_topics, wait_until
 from kafka import KafkaAdminClient
 from kafka import TopicPartition as Partition
 
 from broker import Cluster, Node
 from broker.ports import HOST, free_ports
-from faults.oracle import PARTITIONS, Outputs
 from faults.proxy import Proxy
 from kafka_batch import create_topics
 
-_OUTPUT_MAX_BYTES = "1200000"
 _LISTENERS = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT"
 _MOVES_S = 30.0
 
@@ -48,12 +46,15 @@ class World:
     def node(self, number: int) -> Node:
         return self.cluster.nodes[number - 1]
 
-    def create(self, names: tuple[str, Outputs]) -> None:
-        """The four topics, replicated to all nodes."""
-        topic, outputs = names
-        larger = {"max.message.bytes": _OUTPUT_MAX_BYTES}
-        out = dict.fromkeys((outputs.legit, outputs.fraud, outputs.dead_letter), larger)
-        create_topics(self.direct, {topic: {}, **out}, PARTITIONS, len(self.cluster.nodes))
+    def new_topics(self) -> Topics:
+        """A detector's four topics, replicated to all nodes."""
+
+        def create(partitions: int, **configs: str) -> str:
+            name = f"topic-{uuid.uuid4().hex[:12]}"
+            create_topics(self.direct, {name: configs}, partitions, len(self.cluster.nodes))
+            return name
+
+        return some_topics(self.direct, create)
 
     @contextmanager
     def admin(self) -> Iterator[KafkaAdminClient]:
@@ -79,25 +80,7 @@ class World:
                 (found,) = admin.describe_topics([topic])
             return all(len(p["isr_nodes"]) == len(self.cluster.nodes) for p in found["partitions"])
 
-        until(in_sync, _MOVES_S, f"all replicas of {topic} are in sync")
-
-
-def new_names() -> tuple[str, Outputs]:
-    """Of topics that are not there yet."""
-    mark = uuid.uuid4().hex[:8]
-    return f"in-{mark}", Outputs(f"legit-{mark}", f"fraud-{mark}", f"dead-{mark}")
-
-
-def until(true: Callable[[], object], patience_s: float, what: str) -> None:
-    """Returns when it is so.
-
-    Raises:
-        AssertionError: it is not so for a long time.
-    """
-    deadline = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < deadline, f"not within {patience_s:.0f} s: {what}"
-        time.sleep(0.05)
+        wait_until(in_sync, f"all replicas of {topic} are in sync", _MOVES_S)
 
 
 @contextmanager

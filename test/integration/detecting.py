@@ -39,6 +39,10 @@ class Topics:
     dead_letter: str
 
     @property
+    def outputs(self) -> tuple[str, str, str]:
+        return self.legit, self.fraud, self.dead_letter
+
+    @property
     def group(self) -> str:
         return f"detector-of-{self.transactions}"
 
@@ -101,7 +105,9 @@ def committed(topics: Topics, *names: str, isolation: str = "read_committed") ->
         enable_auto_commit=False,
     )
     try:
-        partitions = [TopicPartition(name, number) for name in names for number in range(4)]
+        partitions = [
+            TopicPartition(name, n) for name in names for n in consumer.partitions_for_topic(name)
+        ]
         consumer.assign(partitions)
         ends = consumer.end_offsets(partitions)
         found = []
@@ -170,10 +176,9 @@ def running(topics: Topics, log: Path, **settings: str) -> Iterator[Running]:
 
 def wait_until_judged(topics: Topics, count: int) -> list[Any]:
     """Waits until at least so many records came out, and returns them all."""
-    outputs = topics.legit, topics.fraud, topics.dead_letter
 
     def enough() -> list[Any] | None:
-        found = committed(topics, *outputs)
+        found = committed(topics, *topics.outputs)
         return found if len(found) >= count else None
 
     return wait_until(enough, f"{count} records judged")
