@@ -1,15 +1,28 @@
 """The detector's loop: read, judge, send; the stream commits."""
 
+import gc
 import sys
 import time
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from detector.metrics import Metrics
 from detector.routing import Limits, Routed, route
 from detector.rules import Rules
-from detector.settings import DetectorSettings
-from kafka_batch import BATCH_BYTES, Batch, Stream, StreamConfig, describe_topics
+from detector.settings import DetectorSettings, StateMissing
+from detector.state import State, StateConfig
+from kafka_batch import (
+    BATCH_BYTES,
+    IDLE_WAIT_MS,
+    Batch,
+    Guarantee,
+    Refused,
+    Stream,
+    StreamConfig,
+    TopicLimits,
+    describe_topics,
+)
 from kafka_batch.service.health import Pulse
 from kafka_batch.service.stop import Stop
 
@@ -18,6 +31,10 @@ _LAG_S = 1.0
 # The threads that speak to Kafka need Python's global lock for a moment, again and again, and wait
 # this long for it each time while the loop judges. By default it is 5 ms, and they fall behind.
 _SWITCH_S = 0.002
+# By default Python looks through all accounts in memory for cycles, which they don't have, whenever
+# a quarter of them is new.
+_GARBAGE = (10_000, 10, 1_000)
+_RESTORING_WAIT_MS = 1.0  # for other partitions' records, while one is restored
 
 log = structlog.get_logger("detector")
 
@@ -44,40 +61,66 @@ class Detector:
             kafka_batch.Refused: an operator must mend something first.
         """
         sys.setswitchinterval(_SWITCH_S)
+        gc.set_threshold(*_GARBAGE)
         self._pulse.beat()
-        settings = self._settings
-        topics = (settings.transactions_topic, *settings.output_topics)
-        known = describe_topics(settings.kafka_broker_url, topics)
-        limits = Limits.of(known[topic] for topic in settings.output_topics)
-        config = self._stream_config(limits)
-        with Stream(config, self._metrics, self._stop.deadline, self._member_id) as stream:
-            log.info("judging", rules_version=self._rules.version, topic=topics[0])
-            try:
-                while not self._stop.requested:
-                    self._turn(stream, limits)
-                stream.commit()
-            finally:
-                self._member_id = stream.member_id
+        topics = self._topics()
+        limits = Limits.of(topics[name] for name in self._settings.output_topics)
+        config = self._stream_config(min(topic.max_bytes for topic in topics.values()))
+        state = State(self._state_config(config), self._rules)
+        life = _Life(state, self._metrics)
+        try:
+            with Stream(
+                config, life, self._stop.deadline, self._member_id, life.before_commit
+            ) as stream:
+                life.stream = stream
+                version, topic = self._rules.version, self._settings.transactions_topic
+                log.info("judging", rules_version=version, topic=topic)
+                try:
+                    while not self._stop.requested:
+                        self._turn(stream, state, limits)
+                    stream.commit()
+                finally:
+                    self._member_id = stream.member_id
+        finally:
+            state.close()
 
-    def _turn(self, stream: Stream, limits: Limits) -> None:
-        batch = stream.read()
+    def _turn(self, stream: Stream, state: State, limits: Limits) -> None:
+        state.restore(stream)
+        batch = stream.read(_RESTORING_WAIT_MS if state.is_restoring else IDLE_WAIT_MS)
         if batch:
-            routed = route(batch, self._rules, limits, time.time_ns() // 1_000_000)
+            now_ms = time.time_ns() // 1_000_000
+            routed = route(batch, self._rules, limits, now_ms, state.memory(batch.partition))
             self._send(stream, batch, routed)
-            self._metrics.routed(routed)
+            self._metrics.routed(routed, self._rules)
         self._pulse.beat()
-        self._report.maybe(stream)
+        self._report.maybe(stream, state)
 
     def _send(self, stream: Stream, batch: Batch, routed: Routed) -> None:
         settings = self._settings
         if routed.legit:
-            stream.forward(batch, settings.legit_topic, routed.legit)
+            noted = [*map(routed.legit_headers.get, routed.legit)] if routed.legit_headers else None
+            stream.forward(batch, settings.legit_topic, routed.legit, noted)
         if routed.fraud:
             stream.forward(batch, settings.fraud_topic, routed.fraud, routed.fraud_headers)
         for letter in routed.dead:
             stream.replace(batch, settings.dead_letter_topic, letter.record)
 
-    def _stream_config(self, limits: Limits) -> StreamConfig:
+    @property
+    def _keeps_state(self) -> bool:
+        exactly_once = self._settings.processing_guarantee is Guarantee.EXACTLY_ONCE
+        return exactly_once and self._rules.remembers
+
+    def _topics(self) -> Mapping[str, TopicLimits]:
+        settings = self._settings
+        names = [settings.transactions_topic, *settings.output_topics]
+        if self._keeps_state:
+            names.append(settings.state_topic)
+        known = describe_topics(settings.kafka_broker_url, names)
+        if self._keeps_state:
+            _require_as_many(known, settings.transactions_topic, settings.state_topic)
+        return known
+
+    def _stream_config(self, most_bytes: int) -> StreamConfig:
         settings = self._settings
         return StreamConfig(
             bootstrap_servers=settings.kafka_broker_url,
@@ -86,10 +129,53 @@ class Detector:
             guarantee=settings.processing_guarantee,
             commit_interval_ms=settings.commit_interval_ms,
             instance_id=settings.instance_id,
-            batch_bytes=min(BATCH_BYTES, limits.max_bytes),
+            batch_bytes=min(BATCH_BYTES, most_bytes),
             compression=settings.compression_type,
             codec=settings.record_codec,
+            hold_assigned=self._keeps_state,
         )
+
+    def _state_config(self, config: StreamConfig) -> StateConfig | None:
+        if not self._keeps_state:
+            return None
+        settings = self._settings
+        return StateConfig(
+            topic=settings.state_topic,
+            source=settings.transactions_topic,
+            bounds=settings.state_bounds,
+            go_on_without=settings.state_missing is StateMissing.PARTIAL,
+            reader=config.for_a_reader(),
+        )
+
+
+def _require_as_many(known: Mapping[str, TopicLimits], source: str, state: str) -> None:
+    """An account's state is in the partition of the number that its payments are in."""
+    wanted, found = known[source].partitions, known[state].partitions
+    if wanted != found:
+        raise Refused(
+            f"topic {state!r} has {found} partitions, and {source!r} has {wanted}: it must have as "
+            "many; where the input got more, accounts moved, and those begin without a history"
+        )
+
+
+class _Life:
+    """What a stream tells: passed on to those whom it concerns (`kafka_batch.Observer`)."""
+
+    def __init__(self, state: State, metrics: Metrics) -> None:
+        self.stream: Stream | None = None
+        self._state = state
+        self._metrics = metrics
+        self.committing = metrics.committing
+        self.committed = metrics.committed
+        self.aborted = metrics.aborted
+
+    def rebalanced(self, partitions: Sequence[int]) -> None:
+        self._state.assigned(partitions)
+        self._metrics.rebalanced(partitions)
+
+    def before_commit(self, offsets: Mapping[int, int]) -> None:
+        if self.stream is not None:  # it is open before there is anything to commit
+            self._state.committing(self.stream, offsets)
 
 
 class _Report:
@@ -100,10 +186,12 @@ class _Report:
         self._lag_at = self._report_at = self._since = time.monotonic()
         self._before = metrics.committed_total.copy()
 
-    def maybe(self, stream: Stream) -> None:
+    def maybe(self, stream: Stream, state: State) -> None:
         now = time.monotonic()
         if now >= self._lag_at:
             self._metrics.lag(stream.lag())
+            self._metrics.memories(state.memories)
+            self._metrics.rules(self._rules)
             self._lag_at = now + _LAG_S
         if now >= self._report_at + _REPORT_S:
             self._say(now, sum(stream.lag().values()))

@@ -6,6 +6,7 @@ records sees.
 
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,9 +15,25 @@ from prometheus_client import (
     Histogram,
 )
 
+from detector.memory import Memory
 from detector.routing import Routed
+from detector.rules import Rules
 
 _COMMIT_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+
+@dataclass
+class _Counts:
+    """Of records: by verdict, by what is wrong with them, and by rule and mode."""
+
+    verdicts: Tally[str] = field(default_factory=Tally)
+    errors: Tally[str] = field(default_factory=Tally)
+    hits: Tally[tuple[str, str]] = field(default_factory=Tally)
+
+    def add(self, other: "_Counts") -> None:
+        self.verdicts.update(other.verdicts)
+        self.errors.update(other.errors)
+        self.hits.update(other.hits)
 
 
 class Metrics:
@@ -25,16 +42,17 @@ class Metrics:
     def __init__(self, progress_age_s: Callable[[], float]) -> None:
         self.registry = registry = CollectorRegistry()
         self.committed_total: Tally[str] = Tally()  # by verdict, since the start
-        self._open: Tally[str] = Tally()
-        self._open_errors: Tally[str] = Tally()
-        self._committing: Tally[str] = Tally()
-        self._committing_errors: Tally[str] = Tally()
+        self._open = _Counts()
+        self._committing = _Counts()
         self._read = Counter("detector_records_read", "Records read", registry=registry)
-        self._written = Counter(
-            "detector_records_written", "Records written", ["verdict"], registry=registry
+        self._written = self._counter("records_written", "Records written", "verdict")
+        self._dead = self._counter("dead_letters", "Dead letters by error", "error")
+        self._hits = self._counter("rule_hits", "Records that a rule fired on", "rule", "mode")
+        self._failures = self._counter(
+            "rule_failures", "Records on which a rule could not be worked out", "rule"
         )
-        self._dead = Counter(
-            "detector_dead_letters", "Dead letters by error", ["error"], registry=registry
+        self._inapplicable = self._counter(
+            "rule_inapplicable", "Records in whose currency a rule has no amount", "rule"
         )
         self._commits = Histogram(
             "detector_commit_duration_seconds",
@@ -46,58 +64,79 @@ class Metrics:
         self._rebalances = Counter(
             "detector_rebalances", "Assignments of partitions", registry=registry
         )
-        self._lag = Gauge(
-            "detector_lag_records", "Records yet to be read", ["partition"], registry=registry
+        self._lag = self._gauge("lag_records", "Records yet to be read", "partition")
+        self._accounts = self._gauge("accounts", "Accounts in memory", "partition")
+        self._unsaved = self._gauge("accounts_unsaved", "Of them, not saved yet", "partition")
+        self._dropped = self._gauge(
+            "accounts_dropped", "Accounts forgotten for want of room", "partition"
         )
-        self._lag_known: set[int] = set()
-        age = Gauge(
-            "detector_progress_age_seconds", "Time since the loop's last turn", registry=registry
-        )
+        age = self._gauge("progress_age_seconds", "Time since the loop's last turn")
         age.set_function(progress_age_s)
         for verdict in ("legit", "fraud", "dead_letter"):
             self._written.labels(verdict)
 
-    def routed(self, routed: Routed) -> None:
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(f"detector_{name}", meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(f"detector_{name}", meaning, labels, registry=self.registry)
+
+    def routed(self, routed: Routed, rules: Rules) -> None:
         """A batch was judged and sent; it counts when it is committed."""
-        self._open["legit"] += len(routed.legit)
-        self._open["fraud"] += len(routed.fraud)
-        self._open["dead_letter"] += len(routed.dead)
-        self._open_errors.update(letter.code for letter in routed.dead)
+        counts = self._open
+        counts.verdicts["legit"] += len(routed.legit)
+        counts.verdicts["fraud"] += len(routed.fraud)
+        counts.verdicts["dead_letter"] += len(routed.dead)
+        counts.errors.update(letter.code for letter in routed.dead)
+        for place, count in routed.hits.items():
+            rule = rules.program.rules[place]
+            counts.hits[rule.name, rule.mode.value] += count
 
     def lag(self, records: Mapping[int, int]) -> None:
         """Records yet to be read, by partition."""
-        for gone in self._lag_known - records.keys():
-            self._lag.remove(str(gone))
+        self._lag.clear()
         for partition, count in records.items():
             self._lag.labels(str(partition)).set(count)
-        self._lag_known = set(records)
+
+    def memories(self, memories: Mapping[int, Memory]) -> None:
+        """What is remembered, by partition."""
+        for gauge in (self._accounts, self._unsaved, self._dropped):
+            gauge.clear()
+        for partition, memory in memories.items():
+            name = str(partition)
+            self._accounts.labels(name).set(len(memory))
+            self._unsaved.labels(name).set(len(memory.hot))
+            self._dropped.labels(name).set(memory.dropped)
+
+    def rules(self, rules: Rules) -> None:
+        """Takes over what the rules have counted since the last time."""
+        for counts, metric in (
+            (rules.failures, self._failures),
+            (rules.inapplicable, self._inapplicable),
+        ):
+            for place, count in counts.items():
+                metric.labels(rules.program.rules[place].name).inc(count)
+            counts.clear()
 
     def committing(self) -> None:
-        self._committing.update(self._open)
-        self._committing_errors.update(self._open_errors)
-        self._open.clear()
-        self._open_errors.clear()
+        self._committing.add(self._open)
+        self._open = _Counts()
 
     def committed(self, seconds: float) -> None:
-        for verdict, count in self._committing.items():
+        done, self._committing = self._committing, _Counts()
+        for verdict, count in done.verdicts.items():
             self._written.labels(verdict).inc(count)
-        for error, count in self._committing_errors.items():
+        for error, count in done.errors.items():
             self._dead.labels(error).inc(count)
-        self._read.inc(self._committing.total())
-        self.committed_total.update(self._committing)
+        for (rule, mode), count in done.hits.items():
+            self._hits.labels(rule, mode).inc(count)
+        self._read.inc(done.verdicts.total())
+        self.committed_total.update(done.verdicts)
         self._commits.observe(seconds)
-        self._committing.clear()
-        self._committing_errors.clear()
 
     def aborted(self) -> None:
         self._aborts.inc()
-        for counts in (
-            self._open,
-            self._open_errors,
-            self._committing,
-            self._committing_errors,
-        ):
-            counts.clear()
+        self._open, self._committing = _Counts(), _Counts()
 
     def rebalanced(self, partitions: Sequence[int]) -> None:  # noqa: ARG002  # Observer's
         self._rebalances.inc()

@@ -3,13 +3,15 @@
 Values in, values out: nothing is sent here.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from operator import not_
 
-from detector.rules import Rules
-from detector.transaction import Unreadable, parse
+from detector.memory import Memory
+from detector.rules import INNOCENT, Payment, Rules, Verdict
+from detector.transaction import Screen, Unreadable, parse, read_fields
 from kafka_batch import Batch, HeaderBlock, Record, TopicLimits, encode_tail, record_size
 
 
@@ -24,12 +26,15 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Routed:
-    """A judged batch: its rows by destination, each in offset order."""
+    """A judged batch: its rows by destination, each in offset order, with the headers to append;
+    `hits` counts by a rule's place in the program."""
 
     legit: list[int] = field(default_factory=list)
+    legit_headers: dict[int, HeaderBlock] = field(default_factory=dict)  # by row, of few
     fraud: list[int] = field(default_factory=list)
     fraud_headers: list[HeaderBlock] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
+    hits: Counter[int] = field(default_factory=Counter)
 
     def sort(self) -> None:
         """Brings the rows into offset order."""
@@ -65,63 +70,118 @@ class Limits:
         return self.max_bytes - record_size(max(map(len, batch.tails)))
 
 
-def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int) -> Routed:
-    """Judges every row of a batch.
+def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int, memory: Memory) -> Routed:
+    """Judges every row of a batch; `memory` is that of its partition.
 
     `now_ms`, our clock, serves only to foresee which timestamps the broker would refuse. Where
     the broker's clock is behind ours it refuses a few more; the stream then starts anew, until
     that clock has caught up.
     """
-    routed = Routed()
-    room = limits.room(batch, now_ms)
-    if room >= 0:
-        held = rules.screen.held(batch.values)
-        routed.legit += compress(range(len(batch)), map(not_, held))
-        rest = _route_plain(batch, held, rules, room, routed)
+    its = _Batch(batch, rules, limits, now_ms)
+    if rules.screen is None:
+        _route_by_account(its, memory)
     else:
-        rest = [*range(len(batch))]
-    for row in rest:
-        _route_one(batch, row, rules, limits, now_ms, room, routed)
-    if rest:
-        routed.sort()
-    return routed
+        _route_by_price(its, rules.screen)
+    memory.next_offset = batch.next_offset
+    return its.routed
 
 
-def _route_plain(
-    batch: Batch, held: Sequence[bytes], rules: Rules, room: int, routed: Routed
-) -> list[int]:
-    """Routes what the screen holds of the plain transactions, and returns the other rows."""
-    others = []
-    values = batch.values
-    for row in compress(range(len(batch)), held):
-        price = held[row]
-        headers = None
-        if len(price) < len(values[row] or b""):
-            headers = rules.verdict_on_price(price)
-        if headers is None or len(headers.encoded) > room:
-            others.append(row)
-        else:
+class _Batch:
+    """A batch on its way."""
+
+    def __init__(self, batch: Batch, rules: Rules, limits: Limits, now_ms: int) -> None:
+        self.batch = batch
+        self.rules = rules
+        self.limits = limits
+        self.now_ms = now_ms
+        self.room = limits.room(batch, now_ms)
+        self.routed = Routed()
+
+    def place(self, row: int, verdict: Verdict) -> None:
+        """Sends a row where its verdict says, if its topic takes it."""
+        routed, headers = self.routed, verdict.headers
+        tight = self.room < (len(headers.encoded) if headers else 0)
+        if tight and (fault := _fault(self.batch, row, headers, self.limits, self.now_ms)):
+            self.bury(row, fault)
+            return
+        routed.hits.update(verdict.places)
+        if headers is None:
+            routed.legit.append(row)
+        elif verdict.suspicious:
             routed.fraud.append(row)
             routed.fraud_headers.append(headers)
+        else:
+            routed.legit.append(row)
+            routed.legit_headers[row] = headers
+
+    def bury(self, row: int, fault: Unreadable) -> None:
+        """Makes a dead letter of a row."""
+        letter = _dead_letter(self.batch, row, fault, self.limits, self.now_ms)
+        self.routed.dead.append(letter)
+
+
+# -- rules that look at a payment's price alone
+
+
+def _route_by_price(its: _Batch, screen: Screen) -> None:
+    batch, rows = its.batch, range(len(its.batch))
+    if its.room >= 0:
+        held = screen.held(batch.values)
+        its.routed.legit += compress(rows, map(not_, held))
+        rest = _route_plain(its, held)
+    else:
+        rest = [*rows]
+    for row in rest:
+        outcome = parse(batch.values[row])
+        if isinstance(outcome, Unreadable):
+            its.bury(row, outcome)
+        else:
+            its.place(row, its.rules.judge_alone(outcome, batch.timestamps[row]))
+    its.routed.sort()
+
+
+def _route_plain(its: _Batch, held: Sequence[bytes]) -> list[int]:
+    """Routes what the screen holds of the plain transactions, and returns the other rows."""
+    others = []
+    values, verdict_on_price = its.batch.values, its.rules.verdict_on_price
+    for row in compress(range(len(held)), held):
+        price = held[row]
+        if len(price) < len(values[row] or b""):
+            its.place(row, verdict_on_price(price))
+        else:
+            others.append(row)
     return others
 
 
-def _route_one(
-    batch: Batch, row: int, rules: Rules, limits: Limits, now_ms: int, room: int, routed: Routed
-) -> None:
-    outcome = parse(batch.values[row])
-    if isinstance(outcome, Unreadable):
-        routed.dead.append(_dead_letter(batch, row, outcome, limits, now_ms))
-        return
-    headers = rules.verdict(outcome)
-    tight = room < (len(headers.encoded) if headers else 0)
-    if tight and (fault := _fault(batch, row, headers, limits, now_ms)):
-        routed.dead.append(_dead_letter(batch, row, fault, limits, now_ms))
-    elif headers:
-        routed.fraud.append(row)
-        routed.fraud_headers.append(headers)
-    else:
-        routed.legit.append(row)
+# -- rules that remember
+
+
+def _route_by_account(its: _Batch, memory: Memory) -> None:
+    """Every readable payment is remembered, also one that no topic takes: what is remembered then
+    follows from the input alone, not from the clock that refused it."""
+    batch, rules = its.batch, its.rules
+    hot, judges, legit = memory.hot.get, rules.judges, its.routed.legit
+    amounts = rules.amounts
+    exact = its.room < 0
+    rows = zip(batch.offsets, batch.timestamps, read_fields(batch.values), strict=True)
+    for row, (offset, time_ms, (source, target, text, currency, other)) in enumerate(rows):
+        if other:
+            outcome = parse(batch.values[row])
+            if isinstance(outcome, Unreadable):
+                its.bury(row, outcome)
+                continue
+            source, target, amount, currency = outcome  # noqa: PLW2901
+        else:
+            amount = amounts[currency][text]
+        account = hot(source) or memory.touch(source, time_ms, currency, offset)
+        hits = judges[currency](account, time_ms, amount, target, currency, source)
+        if hits:
+            payment = Payment(time_ms, amount, currency, source, target)
+            its.place(row, rules.verdict(hits, payment, account))
+        elif exact:
+            its.place(row, INNOCENT)
+        else:
+            legit.append(row)
 
 
 def _fault(

@@ -1,12 +1,24 @@
 """The detector's settings, from the environment."""
 
 from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from detector.memory import Bounds
 from kafka_batch import Guarantee
 from kafka_batch.service.settings import ServiceSettings, TopicName
+
+RULES_FILE = Path(__file__).parent / "rules.yaml"
+
+
+class StateMissing(StrEnum):
+    """What to do where the state of a partition is not all there."""
+
+    REFUSE = "refuse"
+    PARTIAL = "partial"
 
 
 def _topic(meaning: str) -> object:
@@ -50,15 +62,47 @@ class DetectorSettings(ServiceSettings):
             "a restarted one goes on sooner",
         ),
     ] = None
+    rules_file: Annotated[
+        Path, Field(description="the rules; python -m detector rules check FILE checks one")
+    ] = RULES_FILE
     fraud_threshold: Annotated[
-        Decimal,
+        Decimal | None,
         Field(
             ge=0,
             le=10**12,
             allow_inf_nan=False,
-            description="an amount of at least this is suspicious, 0 to 10^12, in any currency",
+            description="the limit of the rule large_amount, 0 to 10^12, in any currency, in place "
+            "of that in the rules file",
         ),
-    ] = Decimal(900)
+    ] = None
+    state_topic: Annotated[TopicName, _topic("of what is remembered of accounts")] = (
+        "detector.state"
+    )
+    state_replay_max: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10**9,
+            description="records of a partition whose effect on accounts may be unsaved, and is "
+            "replayed after a crash; 0 saves at every commit",
+        ),
+    ] = 100_000
+    state_interval_ms: Annotated[
+        int, Field(ge=1, le=86_400_000, description="longest time until an account is saved, in ms")
+    ] = 10_000
+    state_max_events: Annotated[
+        int, Field(ge=1, le=100_000, description="payments kept of an account at the most")
+    ] = 1_000
+    state_max_accounts: Annotated[
+        int, Field(ge=1, le=10**9, description="accounts kept of a partition at the most")
+    ] = 250_000
+    state_missing: Annotated[
+        StateMissing,
+        Field(
+            description="refuse, or partial: to go on where what was saved of accounts is not all "
+            "there, and mark verdicts with history: partial"
+        ),
+    ] = StateMissing.REFUSE
     topic_partitions: Annotated[
         int, Field(ge=1, le=10_000, description="partitions of topics made by create-topics")
     ] = 4
@@ -70,10 +114,18 @@ class DetectorSettings(ServiceSettings):
     def output_topics(self) -> tuple[str, str, str]:
         return self.legit_topic, self.fraud_topic, self.dead_letter_topic
 
+    @property
+    def state_bounds(self) -> Bounds:
+        return Bounds(
+            replay_records=self.state_replay_max,
+            interval_ms=self.state_interval_ms,
+            accounts=self.state_max_accounts,
+        )
+
     @model_validator(mode="after")
     def _topics_differ(self) -> Self:
-        topics = (self.transactions_topic, *self.output_topics)
+        topics = (self.transactions_topic, *self.output_topics, self.state_topic)
         if len(set(topics)) < len(topics):
-            names = "TRANSACTIONS_TOPIC, LEGIT_TOPIC, FRAUD_TOPIC and DEAD_LETTER_TOPIC"
-            raise ValueError(f"{names} must be four different topics; they are {', '.join(topics)}")
+            names = "TRANSACTIONS_TOPIC, LEGIT_TOPIC, FRAUD_TOPIC, DEAD_LETTER_TOPIC and STATE_TOPIC"
+            raise ValueError(f"{names} must be five different topics; they are {', '.join(topics)}")
         return self

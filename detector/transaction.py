@@ -38,18 +38,25 @@ def _plain(account: str, amount: str, currency: str, space: str = " ?") -> tuple
 _AMOUNT_AND_CURRENCY = rf"({_WHOLE})(?:\.({_FRACTION}))?", f"({_CURRENCY})"
 _PLAIN = re.compile("".join(_plain(f"({_ACCOUNT})", *_AMOUNT_AND_CURRENCY)).encode())
 _PRICE = re.compile(_plain("", *_AMOUNT_AND_CURRENCY)[1].encode())
+_FIELDS_OF_A_LINE = "".join(
+    _plain(f"({_ACCOUNT})", rf"((?:{_WHOLE})(?:\.{_FRACTION})?)", f"({_CURRENCY})")
+)
+_FIELD_LINE = re.compile(_FIELDS_OF_A_LINE.encode())
+_FIELD_LINES = re.compile(rf"^(?:{_FIELDS_OF_A_LINE}|(.+))$".encode(), re.MULTILINE)
+_KEPT_AMOUNTS = 1 << 17
 _NOTHING = b"\n"  # stands for a value of no bytes, or none
 _IS_ACCOUNT = re.compile(_ACCOUNT)
 _IS_CURRENCY = re.compile("[A-Z]{3}")
 
 
 class Transaction(NamedTuple):
-    """Money that one account sends to another; the amount is in the currency's minor units."""
+    """Money that one account sends to another; the amount is in the currency's minor units, and
+    the texts are ASCII."""
 
-    source: str
-    target: str
+    source: bytes
+    target: bytes
     amount: int
-    currency: str
+    currency: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +80,10 @@ def parse(value: bytes | None) -> Transaction | Unreadable:
     if plain is None:
         return _parse_with_care(value)
     source, target, *price = plain.groups()
-    return Transaction(source.decode(), target.decode(), *_price(*price))
+    return Transaction(source, target, *_price(*price))
 
 
-def parse_price(text: bytes) -> tuple[int, str]:
+def parse_price(text: bytes) -> tuple[int, bytes]:
     """The amount, in minor units, and the currency of a plain transaction, from the text that a
     `Screen` gives.
 
@@ -89,11 +96,49 @@ def parse_price(text: bytes) -> tuple[int, str]:
     return _price(*price.groups())
 
 
-def _price(whole: bytes, fraction: bytes | None, currency: bytes) -> tuple[int, str]:
-    unit = currency.decode()
-    places = digits(unit)
+def _price(whole: bytes, fraction: bytes | None, currency: bytes) -> tuple[int, bytes]:
+    places = digits(currency.decode())
     cents = (fraction or b"").ljust(places, b"0")[:places]
-    return int(whole + cents), unit
+    return int(whole + cents), currency
+
+
+Fields = tuple[bytes, bytes, bytes, bytes, bytes]
+"""Source, target, amount and currency as a plain record writes them; of any other value none of
+them, and all of the value behind."""
+
+
+def read_fields(values: Sequence[bytes | None]) -> Sequence[Fields]:
+    """The fields of many values at once: of one call, which takes a third of what a call for each
+    would."""
+    lines = b"\n".join(values) if all(values) else b""  # type: ignore[arg-type]
+    if not lines or lines.count(b"\n") != len(values) - 1:  # none in one, or two lines
+        return [_fields(value or _NOTHING) for value in values]
+    found: list[Fields] = _FIELD_LINES.findall(lines)
+    return found
+
+
+def _fields(value: bytes) -> Fields:
+    plain = _FIELD_LINE.fullmatch(value)
+    if plain is None:
+        return b"", b"", b"", b"", value
+    source, target, amount, currency = plain.groups()
+    return source, target, amount, currency, b""
+
+
+class Amounts(dict[bytes, int]):
+    """The minor units of one currency, by an amount as a plain record writes it. Amounts come
+    again: each is worked out once."""
+
+    def __init__(self, currency: bytes) -> None:
+        super().__init__()
+        self._currency = currency
+
+    def __missing__(self, text: bytes) -> int:
+        whole, _, fraction = text.partition(b".")
+        amount, _ = _price(whole, fraction, self._currency)
+        if len(self) < _KEPT_AMOUNTS:
+            self[text] = amount
+        return amount
 
 
 class Screen:
@@ -195,7 +240,8 @@ def _parse_with_care(value: bytes) -> Transaction | Unreadable:
         target = _matching(fields, "target", _IS_ACCOUNT, named)
         amount = _amount(fields["amount"])
         currency = _matching(fields, "currency", _IS_CURRENCY, "three capital letters A to Z")
-        return Transaction(source, target, minor_units(amount, currency), currency)
+        units = minor_units(amount, currency)
+        return Transaction(source.encode(), target.encode(), units, currency.encode())
     except _Refused as refused:
         return refused.unreadable
 

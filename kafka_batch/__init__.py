@@ -6,12 +6,14 @@ from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
 from kafka_batch.consumer import BatchConsumer
 from kafka_batch.errors import Refused, StartAnew, StreamError, one_line
 from kafka_batch.producer import BatchProducer, partition_of, record_size
+from kafka_batch.reader import PartitionReader
 from kafka_batch.selftest import RecordCodec, whole_batches
-from kafka_batch.stream import Observer, Stream
+from kafka_batch.stream import IDLE_WAIT_MS, Observer, Stream
 from kafka_batch.topics import TopicLimits, create_topics, describe_topics
 
 __all__ = [
     "BATCH_BYTES",
+    "IDLE_WAIT_MS",
     "Batch",
     "BatchConsumer",
     "BatchProducer",
@@ -21,6 +23,7 @@ __all__ = [
     "HeaderBlock",
     "Headers",
     "Observer",
+    "PartitionReader",
     "PlainBatch",
     "Record",
     "RecordCodec",

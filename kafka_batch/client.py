@@ -289,6 +289,15 @@ class Consumer(KafkaConsumer):
         update = self._cluster.request_update()
         self._net.run(self._manager.wait_for, update, timeout_s * 1000)
 
+    def paused_at(self) -> dict[TopicPartition, int]:
+        """The positions of the partitions that are paused, where they are known."""
+        assigned = dict(self._subscription.assignment)
+        return {
+            partition: state.position.offset
+            for partition, state in assigned.items()
+            if state.paused and state.position is not None
+        }
+
     def lag(self) -> dict[TopicPartition, int]:
         """Records between the position and the high watermark, where both are known."""
         assigned = dict(self._subscription.assignment)

@@ -66,6 +66,8 @@ class StreamConfig:
 
     `instance_id` names this member for good: transactional id and static membership. It must be
     unique among the running members of the group, and lets a restarted member go on sooner.
+    With `hold_assigned`, partitions that the group assigns are not read until they are released, so
+    that their state can be restored first.
     `batch_bytes` is at most what every topic that is forwarded to takes (`TopicLimits.max_bytes`).
     """
 
@@ -78,6 +80,7 @@ class StreamConfig:
     batch_bytes: int = BATCH_BYTES
     compression: Compression = Compression.NONE
     codec: RecordCodec = RecordCodec.AUTO
+    hold_assigned: bool = False
 
     def for_the_consumer(self) -> dict[str, Any]:
         """Settings of a `BatchConsumer`."""
@@ -88,6 +91,15 @@ class StreamConfig:
             "whole_batches": whole_batches(self.codec),
             **_CLIENT,
             **_CONSUMER,
+        }
+
+    def for_a_reader(self) -> dict[str, Any]:
+        """Settings of a `BatchConsumer` outside of the group, which reads what was committed."""
+        return {
+            **self.for_the_consumer(),
+            "group_id": None,
+            "group_instance_id": None,
+            "auto_offset_reset": "none",  # what is gone must not be skipped in silence
         }
 
     def for_the_producer(self) -> dict[str, Any]:

@@ -77,11 +77,11 @@ class BatchProducer(Producer):
         batch: Batch,
         topic: str,
         rows: Sequence[int],
-        extra_headers: Sequence[HeaderBlock] | None = None,
+        extra_headers: Sequence[HeaderBlock | None] | None = None,
     ) -> None:
         """Passes on the batch's chosen rows: key, value, timestamp and headers unchanged.
 
-        `extra_headers`, one for each row, are appended to the record's own. A record keeps its
+        `extra_headers`, one for each row or none, are appended to the record's own. A record keeps its
         partition number, modulo those that the topic has: what was in one partition stays in one,
         in order, also where the batch's topic gets further partitions later.
 
@@ -94,7 +94,7 @@ class BatchProducer(Producer):
             if extra_headers:
                 bare = batch.bare
                 tails = [
-                    append_headers(tail, block, bare=bare)
+                    append_headers(tail, block, bare=bare) if block else tail
                     for tail, block in zip(tails, extra_headers, strict=True)
                 ]
             self._extend_encoded(partition, _pick(batch.timestamps, rows), tails)
@@ -193,9 +193,10 @@ def _pick(column: Sequence[_T], rows: Sequence[int]) -> Sequence[_T]:
 
 
 def _records(
-    batch: Batch, rows: Sequence[int], extra: Sequence[HeaderBlock] | None
+    batch: Batch, rows: Sequence[int], extra: Sequence[HeaderBlock | None] | None
 ) -> Iterator[Record]:
     timestamps, keys, values, headers = batch.timestamps, batch.keys, batch.values, batch.headers
     for position, row in enumerate(rows):
-        own = [*headers[row], *extra[position].decoded()] if extra else headers[row]
+        block = extra[position] if extra else None
+        own = [*headers[row], *block.decoded()] if block else headers[row]
         yield timestamps[row], keys[row], values[row], own

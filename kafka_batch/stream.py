@@ -26,7 +26,7 @@ from kafka_batch.consumer import BatchConsumer, Fetched
 from kafka_batch.errors import Refused, StartAnew, StreamError, one_line, translate, translated
 from kafka_batch.producer import BatchProducer
 
-_IDLE_WAIT_MS = 500
+IDLE_WAIT_MS = 500
 _MOST_KEPT = 64  # calls: so far reading and judging run ahead of a commit
 _METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 9.0  # within the Kafka transaction's own time-out
@@ -50,6 +50,11 @@ class Observer(Protocol):
         """The group gave this member these partitions, in place of those it had."""
 
 
+BeforeCommit = Callable[[Mapping[int, int]], None]
+"""Is called as a commit begins, with the offset that each partition of the input will be committed
+at, to `send` what belongs to it: state, which is then as exact as the outputs."""
+
+
 class Stream:
     """Batches in, batches out, committed together.
 
@@ -70,6 +75,7 @@ class Stream:
         observer: Observer,
         give_up_at: Callable[[], float] = never,
         member_id: str = "",
+        before_commit: BeforeCommit = lambda _: None,
     ) -> None:
         """Opens the clients and, for exactly once, takes the transactional id.
 
@@ -82,6 +88,7 @@ class Stream:
         """
         self._config = config
         self._observer = observer
+        self._before_commit = before_commit
         self._give_up_at = give_up_at
         self._fetched: deque[Fetched] = deque()
         self._caught_up = False
@@ -104,8 +111,9 @@ class Stream:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def read(self) -> Batch | None:
-        """The next batch. Commits what is due, and waits up to half a second for records.
+    def read(self, idle_wait_ms: float = IDLE_WAIT_MS) -> Batch | None:
+        """The next batch. Commits what is due, and waits up to half a second for records, or as
+        long as it is told to.
 
         A commit is due after the commit interval, and at once when all there is has been read.
 
@@ -118,7 +126,7 @@ class Stream:
         if self._commit is None and self._is_due():
             self._begin_commit()
         if not self._fetched:
-            self._fetch()
+            self._fetch(idle_wait_ms)
         batch = None
         while self._fetched and not batch:
             with translated(self._config.instance_id):
@@ -132,7 +140,7 @@ class Stream:
         batch: Batch,
         topic: str,
         rows: Sequence[int],
-        extra_headers: Sequence[HeaderBlock] | None = None,
+        extra_headers: Sequence[HeaderBlock | None] | None = None,
     ) -> None:
         """Passes on the chosen rows of the batch that was read last: see `BatchProducer.forward`.
 
@@ -148,6 +156,23 @@ class Stream:
             StreamError: the stream must be closed.
         """
         self._send(lambda: self._producer.replace(batch, topic, record))
+
+    def send(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        """Writes further records, which become visible with the next commit: see `BatchProducer`.
+
+        Raises:
+            StreamError: the stream must be closed.
+        """
+        place = TopicPartition(topic, partition)
+        self._send(lambda: self._producer.extend(place, records))
+
+    def held(self) -> dict[int, int]:
+        """Of the partitions that are held, those whose next offset is known by now, and it."""
+        return {place.partition: offset for place, offset in self._consumer.paused_at().items()}
+
+    def release(self, partition: int) -> None:
+        """Begins to read a partition that is held (`StreamConfig.hold_assigned`)."""
+        self._consumer.resume(TopicPartition(self._config.topic, partition))
 
     def commit(self) -> None:
         """Makes all that was read and forwarded final, together.
@@ -217,9 +242,10 @@ class Stream:
 
     # -- reading
 
-    def _fetch(self) -> None:
+    def _fetch(self, idle_wait_ms: float) -> None:
+        wait_ms = min(self._wait_ms(), idle_wait_ms)
         with translated(self._config.instance_id):
-            self._fetched.extend(self._consumer.fetch(self._wait_ms()))
+            self._fetched.extend(self._consumer.fetch(wait_ms))
         if self._failure is not None:
             raise self._failure
 
@@ -229,7 +255,7 @@ class Stream:
 
     def _wait_ms(self) -> float:
         if not self._offsets:
-            return _IDLE_WAIT_MS
+            return IDLE_WAIT_MS
         return max(0.0, (self._commit_at - time.monotonic()) * 1000)
 
     def _note(self, batch: Batch) -> None:
@@ -262,7 +288,7 @@ class Stream:
 
     def _begin_commit(self) -> None:
         self._commit_began = time.monotonic()
-        self._observer.committing()
+        self._before()
         if self._config.guarantee is Guarantee.EXACTLY_ONCE:
             self._begin()
             offsets, self._offsets, self._begun = self._offsets, {}, False
@@ -276,6 +302,10 @@ class Stream:
                 return  # the hand-over, in the next read, commits it
         self._offsets.clear()
         self._settle()
+
+    def _before(self) -> None:
+        self._before_commit({place.partition: at.offset for place, at in self._offsets.items()})
+        self._observer.committing()
 
     def _finish_commit(self) -> None:
         """Waits for the commit that runs, if one does, and sends what was kept meanwhile."""
@@ -338,7 +368,7 @@ class Stream:
                 self._settle()
             if self._offsets:
                 self._commit_began = time.monotonic()
-                self._observer.committing()
+                self._before()
                 self._send_kept()
                 self._begin()
                 self._flush(self._offsets, _HAND_OVER_TIMEOUT_S)
@@ -362,6 +392,8 @@ class Stream:
         # The membership that everything read from now on is committed under: taken here, since at
         # the time of the commit it may be a later one, under which we own other partitions [1].
         self._member = self._consumer.group_metadata()
+        if self._config.hold_assigned:
+            self._consumer.pause(*partitions)
         self._observer.rebalanced(sorted(partition.partition for partition in partitions))
 
 

@@ -1,0 +1,161 @@
+"""What is remembered of the accounts of one input partition, and what of it is saved already.
+
+Accounts that were touched since they were last saved are *hot*, in the order of their first touch:
+the next to save stands in front. The others are *cold*: the bytes they were saved as, taken apart
+when next touched. So what is dirty needs no flag, and memory stays small.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import msgspec
+
+from detector.rules.account import FIRST, FLOOR, LAST, NEVER, STORED, Account, Layout
+
+Saved = tuple[bytes, bytes | None]
+"""An account and what it is saved as; nothing for one that is forgotten."""
+
+MANIFEST_KEY = b"#manifest"  # no account has a # in its name
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What the saved accounts of a partition amount to.
+
+    `as_of` is the input offset up to which (not included) all is judged, `low` that of the oldest
+    touch that is not saved: what is between them must be replayed. `dropped_until` is the greatest
+    event time of an account that was dropped, for want of room.
+    """
+
+    as_of: int
+    low: int
+    rules_version: str
+    accounts: int
+    dropped_until: int = NEVER
+    format: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far saving may lag behind, in records and in milliseconds, and how many accounts are
+    saved at a commit, and kept, at the most."""
+
+    replay_records: int = 100_000
+    interval_ms: int = 10_000
+    a_commit: int = 20_000
+    accounts: int = 250_000
+
+
+class Memory:
+    """The accounts of one partition, as of `next_offset`.
+
+    With `partial`, what was before is not known of any account that is new.
+    """
+
+    def __init__(self, layout: Layout, bounds: Bounds, *, partial: bool = False) -> None:
+        self.layout = layout
+        self.hot: dict[bytes, Account] = {}
+        self.next_offset = 0
+        self.dropped = 0  # accounts, for want of room
+        self.dropped_until = NEVER
+        self._bounds = bounds
+        self._partial = partial
+        self._cold: dict[bytes, bytes] = {}
+        self._stored = 0  # accounts that the topic holds
+        self._times: deque[tuple[float, int]] = deque()  # when the input had come how far
+
+    def __len__(self) -> int:
+        return len(self.hot) + len(self._cold)
+
+    def touch(self, source: bytes, time_ms: int, currency: bytes, offset: int) -> Account:
+        """An account that is not hot becomes so."""
+        packed = self._cold.pop(source, None)
+        if packed is None:
+            floor = time_ms if self._partial else self.dropped_until
+            account = self.layout.new(time_ms, currency, offset, floor)
+        else:
+            account, _ = self.layout.unpacked(packed, offset)
+        self.hot[source] = account
+        return account
+
+    def knows(self, source: bytes, offset: int) -> bool:
+        """Whether the payment at an offset is part of what was saved of its account."""
+        packed = None if source in self.hot else self._cold.get(source)
+        return packed is not None and self.layout.unpacked(packed, 0)[1] > offset
+
+    def lay_out(self, layout: Layout) -> None:
+        """Other rules are in force: their windows take the place of the old ones."""
+        for account in self.hot.values():
+            layout.take_over(account, self.layout)
+        self.layout = layout
+
+    def become_partial(self) -> None:
+        """Not all that was before is known: of an account that is new it is said so."""
+        self._partial = True
+
+    # -- saving
+
+    def save(self, now_s: float) -> list[Saved]:
+        """What is to be saved as of `next_offset`, in the same commit; `now_s` is monotonic."""
+        until = max(self.next_offset - self._bounds.replay_records, self._reached(now_s))
+        due = islice(self._due(until), self._bounds.a_commit)
+        saved: list[Saved] = [self._save(source) for source in [*due]]
+        return [*saved, *self._drop()]
+
+    def manifest(self, rules_version: str) -> Manifest:
+        """Goes with every commit, behind what `save` gave."""
+        oldest = next(iter(self.hot.values()), None)
+        low = self.next_offset if oldest is None else oldest[FIRST]
+        return Manifest(self.next_offset, low, rules_version, self._stored, self.dropped_until)
+
+    def _reached(self, now_s: float) -> int:
+        """How far the input had come an interval ago."""
+        self._times.append((now_s, self.next_offset))
+        past, until = now_s - self._bounds.interval_ms / 1000, 0
+        while self._times[0][0] <= past:
+            until = self._times.popleft()[1]
+        if until:
+            self._times.appendleft((past, until))
+        return until
+
+    def _due(self, until: int) -> Iterator[bytes]:
+        everything = not self._bounds.replay_records
+        for source, account in self.hot.items():
+            if account[FIRST] >= until and not everything:
+                return
+            yield source
+
+    def _save(self, source: bytes) -> Saved:
+        account = self.hot.pop(source)
+        self._stored += not account[STORED]
+        packed = self._cold[source] = self.layout.packed(account, self.next_offset)
+        return source, packed
+
+    def _drop(self) -> Iterator[Saved]:
+        """Forgets those saved longest ago, past what is kept."""
+        for source in [*islice(self._cold, max(0, len(self) - self._bounds.accounts))]:
+            account, _ = self.layout.unpacked(self._cold.pop(source), 0)
+            self.dropped += 1
+            self.dropped_until = max(self.dropped_until, account[LAST], account[FLOOR])
+            self._stored -= 1
+            yield source, None
+
+    # -- restoring
+
+    def load(self, source: bytes, packed: bytes | None) -> None:
+        """An account as it stands in the topic, in the topic's order."""
+        if packed is None:
+            self._cold.pop(source, None)
+        else:
+            self._cold[source] = packed
+
+    def loaded(self, manifest: Manifest | None) -> str | None:
+        """All accounts were loaded, before anything is judged: what is wrong, if anything is."""
+        self._stored = len(self._cold)
+        if manifest is None:
+            return None
+        self.dropped_until = manifest.dropped_until
+        if manifest.accounts != self._stored:
+            return f"it holds {self._stored} accounts, where {manifest.accounts} were saved"
+        return None

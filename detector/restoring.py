@@ -1,0 +1,142 @@
+"""Restoring the memory of one partition, in short turns."""
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from detector.memory import MANIFEST_KEY, Manifest, Memory
+from detector.rules import Rules
+from detector.transaction import Unreadable, parse, read_fields
+from kafka_batch import Batch, PartitionReader, Refused
+
+_TURN_S = 0.05  # other partitions wait so long
+
+
+class Restoring:
+    """Of one partition, to what it was at an input offset. `state` and `source` are the topics."""
+
+    def __init__(
+        self,
+        reader: PartitionReader,
+        state: str,
+        source: str,
+        rules: Rules,
+        memory: Memory,
+        partition: int,
+        offset: int,
+        *,
+        go_on_without: bool
+    ) -> None:
+        self.memory = memory
+        self.partition = partition
+        self._reader = reader
+        self._state = state
+        self._source = source
+        self._go_on_without = go_on_without
+        self._rules = rules
+        self._offset = offset
+        self._manifest: Manifest | None = None
+        self._began = time.monotonic()
+        self._loaded = self._replayed = 0
+        self._turns = self._restore()
+
+    def step(self) -> bool:
+        """A short turn; whether that was the last.
+
+        Raises:
+            kafka_batch.Refused: the state doesn't fit the input.
+            kafka_batch.StreamError: the brokers can't be reached.
+        """
+        until = time.monotonic() + _TURN_S
+        for _ in self._turns:
+            if time.monotonic() >= until:
+                return False
+        return True
+
+    def figures(self) -> dict[str, float]:
+        """What there was to do."""
+        return {
+            "accounts": len(self.memory),
+            "records": self._loaded,
+            "replayed": self._replayed,
+            "seconds": round(time.monotonic() - self._began, 2),
+        }
+
+    def _restore(self) -> Iterator[None]:
+        reader = self._reader
+        reader.begin(self._state, self.partition)
+        while not reader.at_end:
+            self._load(reader.read())
+            yield
+        low = self._low()
+        if low < self._offset:
+            first = reader.begin(self._source, self.partition)
+            if first > low:
+                self._is_missing(f"the input begins at offset {first}, and {low} is needed")
+            reader.seek(max(first, low))
+            while reader.position < self._offset:
+                self._replay(reader.read())
+                yield
+        self.memory.next_offset = self._offset
+
+    def _load(self, batch: Batch | None) -> None:
+        if batch is None:
+            return
+        self._loaded += len(batch)
+        for key, value in zip(batch.keys, batch.values, strict=True):
+            if key == MANIFEST_KEY and value is not None:
+                self._manifest = msgspec.json.decode(value, type=Manifest)
+            elif key is not None:
+                self.memory.load(key, value)
+
+    def _low(self) -> int:
+        """Where the replay begins."""
+        problem = self.memory.loaded(self._manifest)
+        if problem:
+            self._is_missing(problem)
+        if self._manifest is None:
+            return 0
+        if self._manifest.as_of > self._offset:
+            raise Refused(
+                f"{self._place} holds state as of input offset {self._manifest.as_of}, which is "
+                f"past the committed offset {self._offset}: set the offset back to that, or give "
+                "this group another STATE_TOPIC"
+            )
+        return self._manifest.low
+
+    @property
+    def _place(self) -> str:
+        return f"partition {self.partition} of {self._state!r}"
+
+    def _is_missing(self, problem: str) -> None:
+        if not self._go_on_without:
+            raise Refused(
+                f"the state of {self._place} is not complete: {problem}; to go on with what there "
+                "is, and mark verdicts with history: partial, set STATE_MISSING=partial"
+            )
+        self.memory.become_partial()
+
+    def _replay(self, batch: Batch | None) -> None:
+        """Remembers payments again; what they were judged is out already."""
+        if batch is None:
+            return
+        memory, judges, amounts = self.memory, self._rules.judges, self._rules.amounts
+        rows = zip(batch.offsets, batch.timestamps, read_fields(batch.values), strict=True)
+        for row, (offset, time_ms, (source, target, text, currency, other)) in enumerate(rows):
+            if offset >= self._offset:
+                return
+            if other:
+                outcome = parse(batch.values[row])
+                if isinstance(outcome, Unreadable):
+                    continue
+                source, target, amount, currency = outcome  # noqa: PLW2901
+            else:
+                amount = amounts[currency][text]
+            account = memory.hot.get(source)
+            if account is None:
+                if memory.knows(source, offset):
+                    continue
+                account = memory.touch(source, time_ms, currency, offset)
+            judges[currency](account, time_ms, amount, target, currency, source)
+            self._replayed += 1

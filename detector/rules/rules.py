@@ -1,0 +1,169 @@
+"""The rules in force: compiled, with the headers that they write."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+from detector.rules.account import FLOOR, Account
+from detector.rules.compiler import Hit, Judge, Program, parts
+from detector.rules.reasons import Payment, Reasons
+from detector.rules.tree import (
+    Binary,
+    Feature,
+    Given,
+    Kind,
+    Literal,
+    Node,
+    Parameter,
+    Rule,
+    Rulebook,
+)
+from detector.transaction import Amounts, Screen, Transaction, parse_price
+from kafka_batch import HeaderBlock
+
+_KEPT_VERDICTS = 1 << 14  # amounts come again: a verdict is kept for the next time
+_OF_THE_PRICE = {"amount", "currency"}
+_OF_THE_RECORD = {*_OF_THE_PRICE, "source", "target"}
+
+
+class Verdict(NamedTuple):
+    """What came of a payment: the places of the rules that fired, whether that makes it suspicious,
+    and what is written on it."""
+
+    places: tuple[int, ...]
+    suspicious: bool
+    headers: HeaderBlock | None
+
+
+INNOCENT = Verdict((), suspicious=False, headers=None)
+
+
+class _Judges(dict[bytes, Judge]):
+    """By currency."""
+
+    def __init__(self, program: Program, inapplicable: Counter[int]) -> None:
+        super().__init__()
+        self._program = program
+        self._inapplicable = inapplicable
+
+    def __missing__(self, currency: bytes) -> Judge:
+        judge = self._program.judge(currency.decode())
+        applicable = self._program.applicable(currency.decode())
+        left_out = {*range(len(self._program.rules))} - {*applicable}
+        if left_out:
+            judge = _counting(judge, self._inapplicable, left_out)
+        self[currency] = judge
+        return judge
+
+
+class _Amounts(dict[bytes, Amounts]):
+    """By currency."""
+
+    def __missing__(self, currency: bytes) -> Amounts:
+        found = self[currency] = Amounts(currency)
+        return found
+
+
+def _counting(judge: Judge, counts: Counter[int], places: Iterable[int]) -> Judge:
+    def counted(*payment: object) -> list[Hit]:
+        counts.update(places)
+        return judge(*payment)  # type: ignore[arg-type]
+
+    return counted
+
+
+class Rules:
+    """All rules of a book, in force.
+
+    `failures` and `inapplicable` count by the place of a rule in `program.rules`.
+    """
+
+    def __init__(self, book: Rulebook, most_events: int = 1_000) -> None:
+        self.book = book
+        self.version = book.version
+        self.failures: Counter[int] = Counter()
+        self.inapplicable: Counter[int] = Counter()
+        self.program = Program(book, most_events, self._failed)
+        self.layout = self.program.layout
+        self.amounts = _Amounts()
+        self.judges = _Judges(self.program, self.inapplicable)
+        self._reasons = Reasons(self.program.rules, book.version)
+        features = {name for rule in self.program.rules for name in _features(rule)}
+        self.remembers = not features <= _OF_THE_RECORD
+        self.screen = Screen(self._least_amount()) if features <= _OF_THE_PRICE else None
+        self.verdict_on_price = lru_cache(_KEPT_VERDICTS)(self._verdict_on_price)
+
+    def verdict(self, hits: Sequence[Hit], payment: Payment, account: Account) -> Verdict:
+        """What follows from the hits."""
+        places = tuple([hit[0] for hit in hits])
+        partial = account[FLOOR] > payment.time_ms - self.program.window_ms
+        headers = self._reasons.headers(hits, payment, partial=partial)
+        if headers is None:
+            return Verdict(places, suspicious=False, headers=self._reasons.noted(places))
+        return Verdict(places, suspicious=True, headers=headers)
+
+    def judge_alone(self, transaction: Transaction, time_ms: int) -> Verdict:
+        """The verdict on a transaction without an account's memory; for rules without one."""
+        source, target, amount, currency = transaction
+        account = self.layout.new(time_ms, currency, 0)
+        hits = self.judges[currency](account, time_ms, amount, target, currency, source)
+        if not hits:
+            return INNOCENT
+        return self.verdict(hits, Payment(time_ms, amount, currency, source, target), account)
+
+    def _verdict_on_price(self, text: bytes) -> Verdict:
+        """The verdict on a plain transaction that the screen holds, by its price alone."""
+        amount, currency = parse_price(text)
+        return self.judge_alone(Transaction(b"", b"", amount, currency), 0)
+
+    def _failed(self, place: int) -> None:
+        self.failures[place] += 1
+
+    def _least_amount(self) -> Decimal:
+        return min((least_amount(rule) for rule in self.program.rules), default=Decimal(0))
+
+
+def _features(rule: Rule) -> set[str]:
+    expressions = (rule.when, rule.observed, rule.threshold)
+    return {p.name for node in expressions for p in parts(node) if isinstance(p, Feature)}
+
+
+def least_amount(rule: Rule) -> Decimal:
+    """An amount in major units below which the rule never fires, in any currency; 0 where nothing
+    is known."""
+    found = Decimal(0)
+    for clause in _clauses(rule.when):
+        match clause:
+            case Binary(operator=">=" | ">", left=left, right=right) if _is_amount(left, rule):
+                found = max(found, _least_of(_meant(right, rule), rule))
+    return found
+
+
+def _clauses(node: Node) -> Iterable[Node]:
+    if isinstance(node, Binary) and node.operator == "&&":
+        yield from _clauses(node.left)
+        yield from _clauses(node.right)
+    else:
+        yield node
+
+
+def _meant(node: Node, rule: Rule) -> Node:
+    found: Node = getattr(rule, node.name) if isinstance(node, Given) else node
+    return found
+
+
+def _is_amount(node: Node, rule: Rule) -> bool:
+    meant = _meant(node, rule)
+    return isinstance(meant, Feature) and meant.name == "amount"
+
+
+def _least_of(node: Node, rule: Rule) -> Decimal:
+    if isinstance(node, Literal) and isinstance(node.value, Decimal):
+        return node.value
+    if isinstance(node, Parameter) and rule.params[node.name].type is Kind.MONEY:
+        amounts = rule.params[node.name].value
+        assert not isinstance(amounts, int | float)
+        return min(amounts.values())
+    return Decimal(0)

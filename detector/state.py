@@ -1,0 +1,133 @@
+"""The state of all partitions that this detector has: kept, saved with each commit, restored.
+
+The accounts of an input partition live in memory (`Memory`). With every commit those touched
+longest ago are written to the state topic, in the same Kafka transaction as outputs and offsets,
+and behind them a manifest that says what is written. Whoever is given a partition holds it, loads
+its accounts, reads the input again from the oldest touch that was not saved up to the committed
+offset, without sending anything, and only then goes live: it then remembers what its predecessor
+did at that offset, to the record. Other partitions go on meanwhile.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory
+from detector.restoring import Restoring
+from detector.rules import Rules
+from kafka_batch import PartitionReader, Record, Stream
+
+log = structlog.get_logger("detector")
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class StateConfig:
+    """Where state is kept, of what input, how far saving may lag behind, and whether to go on, with
+    what is left, where it is missing. `reader` are the settings of a `PartitionReader`."""
+
+    topic: str
+    source: str
+    bounds: Bounds
+    go_on_without: bool
+    reader: Mapping[str, Any]
+
+
+class State:
+    """Of one stream: it must not outlive it, since what was written and not committed is void.
+
+    Without `config` nothing is saved or restored: the rules remember nothing, or the stream is not
+    exactly once, and memory then starts empty with each assignment, which it says (`partial`).
+    """
+
+    def __init__(self, config: StateConfig | None, rules: Rules) -> None:
+        self._config = config
+        self._rules = rules
+        self._reader: PartitionReader | None = None
+        self._restoring: Restoring | None = None
+        self.memories: dict[int, Memory] = {}  # by partition, those that are complete
+
+    def memory(self, partition: int) -> Memory:
+        """That of a partition which is read."""
+        if partition not in self.memories and self._config is None:
+            self.memories[partition] = Memory(self._rules.layout, Bounds(), partial=True)
+        return self.memories[partition]
+
+    @property
+    def is_restoring(self) -> bool:
+        return self._restoring is not None
+
+    def assigned(self, partitions: Sequence[int]) -> None:
+        """The group gave these partitions, in place of others: what is not among them is dropped,
+        and so is what is half restored."""
+        self._restoring = None
+        for gone in self.memories.keys() - {*partitions}:
+            del self.memories[gone]
+        if self._config is None:
+            self.memories.clear()
+
+    def restore(self, stream: Stream) -> None:
+        """A short turn of restoring the partitions that are held, one after the other.
+
+        Raises:
+            kafka_batch.Refused: the state doesn't fit the input; an operator must say what now.
+            kafka_batch.StreamError: the brokers can't be reached.
+        """
+        if self._config is None:
+            return
+        if self._restoring is None:
+            self._begin_one(stream, self._config)
+        elif self._restoring.step():
+            done, self._restoring = self._restoring, None
+            self.memories[done.partition] = done.memory
+            log.info("restored", partition=done.partition, **done.figures())
+            stream.release(done.partition)
+
+    def _begin_one(self, stream: Stream, config: StateConfig) -> None:
+        for partition, offset in sorted(stream.held().items()):
+            memory = self.memories.get(partition)
+            if memory is not None and memory.next_offset == offset:
+                stream.release(partition)  # nobody else had it meanwhile
+                continue
+            self._reader = self._reader or PartitionReader(**config.reader)
+            self._restoring = Restoring(
+                self._reader,
+                config.topic,
+                config.source,
+                self._rules,
+                Memory(self._rules.layout, config.bounds),
+                partition,
+                offset,
+                go_on_without=config.go_on_without,
+            )
+            return
+
+    def close(self) -> None:
+        """Ends its connections."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def committing(self, stream: Stream, offsets: Mapping[int, int]) -> None:
+        """Sends what is to be saved, in the Kafka transaction that commits these offsets."""
+        if self._config is None:
+            return
+        now_ms = time.time_ns() // 1_000_000
+        for partition in offsets:
+            memory = self.memories[partition]
+            records: list[Record] = [
+                (now_ms, source, packed, ()) for source, packed in memory.save(time.monotonic())
+            ]
+            manifest = _encode(memory.manifest(self._rules.version))
+            records.append((now_ms, MANIFEST_KEY, manifest, ()))
+            stream.send(self._config.topic, partition, records)
+
+    def switch(self, rules: Rules) -> None:
+        """Other rules are in force from the next record on."""
+        for memory in self.memories.values():
+            memory.lay_out(rules.layout)
+        self._restoring = None
+        self._rules = rules

@@ -1,0 +1,82 @@
+"""Partitions, read from an offset to their end, outside of any group."""
+
+from typing import Any
+
+from kafka.structs import TopicPartition
+
+from kafka_batch.batch import Batch
+from kafka_batch.consumer import BatchConsumer, Fetched
+from kafka_batch.errors import translated
+
+_WAIT_MS = 20
+_CLOSE_MS = 500
+
+
+class PartitionReader:
+    """Reads what was committed of one partition at a time, batch by batch.
+
+        with PartitionReader(**config.for_a_reader()) as reader:
+            reader.begin("topic", 0)
+            while not reader.at_end:
+                batch = reader.read()
+
+    All methods raise a StreamError where the brokers can't be reached, or what is asked for is
+    gone.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        with translated(None):
+            self._consumer = BatchConsumer(**settings)
+        self._place = TopicPartition("", -1)
+        self._fetched: list[Fetched] = []
+        self._next_offset = 0
+
+    def __enter__(self) -> "PartitionReader":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def begin(self, topic: str, partition: int) -> int:
+        """Goes to the first record of a partition that is still there, and returns its offset."""
+        self._place = TopicPartition(topic, partition)
+        with translated(None):
+            self._consumer.assign([self._place])
+            first = int(self._consumer.beginning_offsets([self._place])[self._place])
+        self.seek(first)
+        return first
+
+    def seek(self, offset: int) -> None:
+        """Goes on at an offset."""
+        self._fetched.clear()
+        self._consumer.seek(self._place, offset)
+
+    def read(self) -> Batch | None:
+        """The next batch, if one comes soon."""
+        with translated(None):
+            if not self._fetched:
+                self._fetched = self._consumer.fetch(_WAIT_MS)[::-1]
+            if not self._fetched:
+                return None
+            batch = self._fetched.pop().batch()
+        self._next_offset = batch.next_offset
+        return batch
+
+    @property
+    def position(self) -> int:
+        """All before this offset has been read."""
+        if self._fetched:
+            return self._next_offset
+        return int(self._consumer.position(self._place))
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all has been read that stood there at the last look. What a Kafka transaction
+        that is still open has written counts as not read."""
+        end = self._consumer.highwater(self._place)
+        return not self._fetched and end is not None and self.position >= end
+
+    def close(self) -> None:
+        """Ends the connections."""
+        with translated(None):
+            self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
