@@ -35,6 +35,7 @@ from detector.rules.values import (
     read_int,
     read_money,
 )
+from detector.rules.walk import constant
 
 _NUMERALS = {"int", "double", "duration"}
 _Number = TypeVar("_Number", int, float)
@@ -119,7 +120,7 @@ class Checker:
     def _window(self, syntax: Syntax, what: str) -> Node:
         found = self.check_as(syntax, Kind.DURATION, what)
         length = constant(found, self._params)
-        if length is None:
+        if not isinstance(length, int):
             _refuse(first_token(syntax), f"{what} must be a parameter or a literal")
         if length <= 0:
             _refuse(first_token(syntax), f"{what} must be longer than 0")
@@ -225,16 +226,6 @@ class Checker:
         if wanted == Kind.MONEY and whose:
             return f'; as money it is written {whose}{{"*": {value}}}'
         return ""
-
-
-def constant(node: Node, params: Mapping[str, Param]) -> int | None:
-    """The value of a number or a duration that is known before any record is; else None."""
-    match node:
-        case Literal():
-            return cast("int", node.value)
-        case Parameter():
-            return cast("int", params[node.name].value)
-    return None
 
 
 def first_token(syntax: Syntax) -> Token:

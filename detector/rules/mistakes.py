@@ -33,3 +33,22 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """`; did you mean "limit"?`, or nothing where no known name is near."""
     near = difflib.get_close_matches(name, known, n=1)
     return f'; did you mean "{near[0]}"?' if near else ""
+
+
+class Mistakes:
+    """What has been found wrong in a file so far."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._found: list[Mistake] = []
+
+    def add(self, place: Place, message: str) -> None:
+        self._found.append(Mistake(place, message))
+
+    def raise_any(self) -> None:
+        """
+        Raises:
+            RulesError: with every mistake so far, if there is one.
+        """
+        if self._found:
+            raise RulesError(self._name, self._found)
