@@ -4,14 +4,12 @@ import math
 import re
 from decimal import Decimal
 
-from detector.money import in_words as money_in_words
-from detector.rules.tree import Kind
-
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
-_DURATION = re.compile(f"([0-9]{{1,9}})({'|'.join(_UNITS)})")
+_DURATION = re.compile(f"([0-9]{{1,18}})({'|'.join(_UNITS)})")
 _MONEY = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _INT = re.compile(r"-?[0-9]{1,19}")
 _DOUBLE = re.compile(r"-?([0-9]*\.[0-9]+([eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)")
+_TOO_LONG = 2**63
 _TWO_DAYS = 2 * _UNITS["d"]
 
 DURATION_FORM = "a duration such as 500ms, 30s, 10m, 24h or 90d"
@@ -19,9 +17,10 @@ MONEY_FORM = "an amount from 0, of up to 15 digits and 9 decimals"
 
 
 def read_duration(text: str) -> int | None:
-    """Milliseconds; None where the text is no duration."""
+    """Milliseconds, within 64 bits; None where the text is no such duration."""
     found = _DURATION.fullmatch(text)
-    return int(found[1]) * _UNITS[found[2]] if found else None
+    length = int(found[1]) * _UNITS[found[2]] if found else _TOO_LONG
+    return length if length < _TOO_LONG else None
 
 
 def read_money(text: str) -> Decimal | None:
@@ -32,7 +31,7 @@ def read_money(text: str) -> Decimal | None:
 def read_int(text: str) -> int | None:
     """An integer of 64 bits in decimal digits: 010 is ten. None where the text is no such."""
     number = int(text) if _INT.fullmatch(text) else None
-    return number if number is not None and -(2**63) <= number < 2**63 else None
+    return number if number is not None and -_TOO_LONG <= number < _TOO_LONG else None
 
 
 def read_double(text: str) -> float | None:
@@ -48,29 +47,3 @@ def duration_text(milliseconds: int) -> str:
         if milliseconds and milliseconds % size == 0 and (unit != "d" or milliseconds >= _TWO_DAYS):
             return f"{milliseconds // size}{unit}"
     return "0s"
-
-
-def spoken_duration(milliseconds: int) -> str:
-    """The duration in its two largest units, rounded down, e.g. 90d 4h of 7,790,400,001 ms."""
-    if milliseconds < 0:
-        return f"-{spoken_duration(-milliseconds)}"
-    rest, parts = milliseconds, []
-    for unit, size in _UNITS.items():
-        if unit != "d" or milliseconds >= _TWO_DAYS:
-            whole, rest = divmod(rest, size)
-            parts += [f"{whole}{unit}"] if whole else []
-    return " ".join(parts[:2]) or "0s"
-
-
-def in_words(kind: Kind, value: float, currency: str) -> str:
-    """A value as a person reads it, without its unit. Money that is no whole number of minor
-    units, such as a mean, is rounded down: what is at least it, or above it, stays so."""
-    match kind:
-        case Kind.MONEY:
-            units = math.floor(value)
-            sign = "-" if units < 0 else ""
-            return sign + money_in_words(abs(units), currency)
-        case Kind.DURATION:
-            return spoken_duration(int(value))
-        case _:
-            return str(value)
