@@ -1,0 +1,60 @@
+"""Going through the trees of rules."""
+
+from collections.abc import Iterator, Mapping
+
+from detector.rules.features import FEATURES, Argument
+from detector.rules.tree import (
+    Binary,
+    Choice,
+    Feature,
+    ListNode,
+    Literal,
+    Node,
+    Param,
+    Parameter,
+    Unary,
+)
+
+
+def parts(node: Node) -> tuple[Node, ...]:
+    """The nodes right below, in the order in which they are written."""
+    match node:
+        case Feature(_, _, arguments):
+            return arguments
+        case Unary(_, _, operand):
+            return (operand,)
+        case Binary(_, _, left, right):
+            return left, right
+        case Choice(_, condition, yes, no):
+            return condition, yes, no
+        case ListNode(_, elements):
+            return elements
+    return ()
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and all below it."""
+    yield node
+    for part in parts(node):
+        yield from walk(part)
+
+
+def constant(node: Node, params: Mapping[str, Param]) -> object:
+    """The value of a literal or a parameter; None for what is known with a record only."""
+    match node:
+        case Literal(_, value):
+            return value
+        case Parameter(_, name):
+            return params[name].value
+    return None
+
+
+def windows(node: Node, params: Mapping[str, Param]) -> Iterator[int]:
+    """The length, in milliseconds, of every window that is looked at."""
+    for each in walk(node):
+        if isinstance(each, Feature):
+            wanted = FEATURES[each.name].arguments
+            for argument, given in zip(wanted, each.arguments, strict=True):
+                length = constant(given, params)
+                if argument is Argument.WINDOW and isinstance(length, int):
+                    yield length
