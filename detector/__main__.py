@@ -8,9 +8,9 @@ import structlog
 
 from detector.loop import Detector
 from detector.metrics import Metrics
+from detector.rulebook import read_rules
 from detector.rules import Rules
 from detector.rules.file import RulesError
-from detector.rulebook import read_rules
 from detector.settings import DetectorSettings
 from kafka_batch import Refused, create_topics
 from kafka_batch.service.anew import run_until_done

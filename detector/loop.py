@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from detector.metrics import Metrics
+from detector.restoring import StateConfig
 from detector.routing import Limits, Routed, route
 from detector.rules import Rules
 from detector.settings import DetectorSettings, StateMissing
-from detector.state import State, StateConfig
+from detector.state import State
 from kafka_batch import (
     BATCH_BYTES,
     IDLE_WAIT_MS,
@@ -92,6 +93,7 @@ class Detector:
             routed = route(batch, self._rules, limits, now_ms, state.memory(batch.partition))
             self._send(stream, batch, routed)
             self._metrics.routed(routed, self._rules)
+            self._metrics.rules(self._rules)
         self._pulse.beat()
         self._report.maybe(stream, state)
 
@@ -191,7 +193,7 @@ class _Report:
         if now >= self._lag_at:
             self._metrics.lag(stream.lag())
             self._metrics.memories(state.memories)
-            self._metrics.rules(self._rules)
+
             self._lag_at = now + _LAG_S
         if now >= self._report_at + _REPORT_S:
             self._say(now, sum(stream.lag().values()))

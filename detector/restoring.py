@@ -1,11 +1,13 @@
 """Restoring the memory of one partition, in short turns."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
-from detector.memory import MANIFEST_KEY, Manifest, Memory
+from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory
 from detector.rules import Rules
 from detector.transaction import Unreadable, parse, read_fields
 from kafka_batch import Batch, PartitionReader, Refused
@@ -13,27 +15,33 @@ from kafka_batch import Batch, PartitionReader, Refused
 _TURN_S = 0.05  # other partitions wait so long
 
 
+@dataclass(frozen=True, slots=True)
+class StateConfig:
+    """Where state is kept, of what input, how far saving may lag behind, and whether to go on, with
+    what is left, where it is missing. `reader` are the settings of a `PartitionReader`."""
+
+    topic: str
+    source: str
+    bounds: Bounds
+    go_on_without: bool
+    reader: Mapping[str, Any]
+
+
 class Restoring:
-    """Of one partition, to what it was at an input offset. `state` and `source` are the topics."""
+    """Of one partition, to what it was at an input offset."""
 
     def __init__(
         self,
+        config: StateConfig,
         reader: PartitionReader,
-        state: str,
-        source: str,
         rules: Rules,
-        memory: Memory,
         partition: int,
         offset: int,
-        *,
-        go_on_without: bool
     ) -> None:
-        self.memory = memory
         self.partition = partition
+        self.memory = Memory(rules.layout, config.bounds)
+        self._config = config
         self._reader = reader
-        self._state = state
-        self._source = source
-        self._go_on_without = go_on_without
         self._rules = rules
         self._offset = offset
         self._manifest: Manifest | None = None
@@ -49,10 +57,7 @@ class Restoring:
             kafka_batch.StreamError: the brokers can't be reached.
         """
         until = time.monotonic() + _TURN_S
-        for _ in self._turns:
-            if time.monotonic() >= until:
-                return False
-        return True
+        return all(time.monotonic() < until for _ in self._turns)
 
     def figures(self) -> dict[str, float]:
         """What there was to do."""
@@ -65,13 +70,13 @@ class Restoring:
 
     def _restore(self) -> Iterator[None]:
         reader = self._reader
-        reader.begin(self._state, self.partition)
+        reader.begin(self._config.topic, self.partition)
         while not reader.at_end:
             self._load(reader.read())
             yield
         low = self._low()
         if low < self._offset:
-            first = reader.begin(self._source, self.partition)
+            first = reader.begin(self._config.source, self.partition)
             if first > low:
                 self._is_missing(f"the input begins at offset {first}, and {low} is needed")
             reader.seek(max(first, low))
@@ -107,10 +112,10 @@ class Restoring:
 
     @property
     def _place(self) -> str:
-        return f"partition {self.partition} of {self._state!r}"
+        return f"partition {self.partition} of {self._config.topic!r}"
 
     def _is_missing(self, problem: str) -> None:
-        if not self._go_on_without:
+        if not self._config.go_on_without:
             raise Refused(
                 f"the state of {self._place} is not complete: {problem}; to go on with what there "
                 "is, and mark verdicts with history: partial, set STATE_MISSING=partial"

@@ -1,11 +1,12 @@
 """The detector's settings, from the environment."""
 
+import os
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from detector.memory import Bounds
 from kafka_batch import Guarantee
@@ -19,6 +20,15 @@ class StateMissing(StrEnum):
 
     REFUSE = "refuse"
     PARTIAL = "partial"
+
+
+def _a_file(path: Path) -> Path:
+    if not os.path.isfile(path):  # which is False for a name that no file can have
+        raise ValueError("there is no such file")
+    return path
+
+
+RulesFile = Annotated[Path, AfterValidator(_a_file)]
 
 
 def _topic(meaning: str) -> object:
@@ -63,7 +73,7 @@ class DetectorSettings(ServiceSettings):
         ),
     ] = None
     rules_file: Annotated[
-        Path, Field(description="the rules; python -m detector rules check FILE checks one")
+        RulesFile, Field(description="the rules; python -m detector rules check FILE checks one")
     ] = RULES_FILE
     fraud_threshold: Annotated[
         Decimal | None,
@@ -126,6 +136,8 @@ class DetectorSettings(ServiceSettings):
     def _topics_differ(self) -> Self:
         topics = (self.transactions_topic, *self.output_topics, self.state_topic)
         if len(set(topics)) < len(topics):
-            names = "TRANSACTIONS_TOPIC, LEGIT_TOPIC, FRAUD_TOPIC, DEAD_LETTER_TOPIC and STATE_TOPIC"
+            names = (
+                "TRANSACTIONS_TOPIC, LEGIT_TOPIC, FRAUD_TOPIC, DEAD_LETTER_TOPIC and STATE_TOPIC"
+            )
             raise ValueError(f"{names} must be five different topics; they are {', '.join(topics)}")
         return self

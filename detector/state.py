@@ -10,31 +10,17 @@ did at that offset, to the record. Other partitions go on meanwhile.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import structlog
 
-from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory
-from detector.restoring import Restoring
+from detector.memory import MANIFEST_KEY, Bounds, Memory
+from detector.restoring import Restoring, StateConfig
 from detector.rules import Rules
 from kafka_batch import PartitionReader, Record, Stream
 
 log = structlog.get_logger("detector")
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class StateConfig:
-    """Where state is kept, of what input, how far saving may lag behind, and whether to go on, with
-    what is left, where it is missing. `reader` are the settings of a `PartitionReader`."""
-
-    topic: str
-    source: str
-    bounds: Bounds
-    go_on_without: bool
-    reader: Mapping[str, Any]
 
 
 class State:
@@ -94,16 +80,7 @@ class State:
                 stream.release(partition)  # nobody else had it meanwhile
                 continue
             self._reader = self._reader or PartitionReader(**config.reader)
-            self._restoring = Restoring(
-                self._reader,
-                config.topic,
-                config.source,
-                self._rules,
-                Memory(self._rules.layout, config.bounds),
-                partition,
-                offset,
-                go_on_without=config.go_on_without,
-            )
+            self._restoring = Restoring(config, self._reader, self._rules, partition, offset)
             return
 
     def close(self) -> None:

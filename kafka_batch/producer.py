@@ -81,9 +81,9 @@ class BatchProducer(Producer):
     ) -> None:
         """Passes on the batch's chosen rows: key, value, timestamp and headers unchanged.
 
-        `extra_headers`, one for each row or none, are appended to the record's own. A record keeps its
-        partition number, modulo those that the topic has: what was in one partition stays in one,
-        in order, also where the batch's topic gets further partitions later.
+        `extra_headers`, one for each row or none, are appended to the record's own. A record keeps
+        its partition number, modulo those that the topic has: what was in one partition stays in
+        one, in order, also where the batch's topic gets further partitions later.
 
         Raises:
             KafkaTimeoutError: the topic is not known, and no broker says more in time.

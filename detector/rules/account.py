@@ -210,7 +210,7 @@ class View:
     def count_between(self, window_ms: int, low: float, high: float) -> int:
         return len([amount for amount in self._amounts(window_ms) if low <= amount < high])
 
-    def count_equal(self, window_ms: int, amount: float) -> int:
+    def count_equal(self, window_ms: int, amount: Any) -> int:
         return self._amounts(window_ms).count(amount)
 
     def remember(self, amount: int, target: bytes) -> None:

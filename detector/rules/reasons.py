@@ -91,7 +91,8 @@ class _Template:
             "target": lambda _o, _t, payment: payment.target.decode(),
         }
         text = "".join(self._piece(piece, rule, currency) for piece in rule.reason)
-        self._slots = [piece.name for piece in rule.reason if self._differs(piece)]
+        slots = [piece.name for piece in rule.reason if isinstance(piece, Slot)]
+        self._slots = [name for name in slots if name in self._words]
         self._observed, self._threshold, self._currency = observed, threshold, currency
         self._window_ms = rule.window_ms
         front = {"rule": rule.name, "rule_version": rule.version}
@@ -112,9 +113,6 @@ class _Template:
         )
         words = [self._words[name](observed, threshold, payment) for name in self._slots]
         return self._json % (*figures, *words)
-
-    def _differs(self, piece: str | Slot) -> bool:
-        return isinstance(piece, Slot) and piece.name in self._words
 
     def _piece(self, piece: str | Slot, rule: Rule, currency: str) -> str:
         if isinstance(piece, str):
@@ -170,7 +168,9 @@ def _of_currency(value: Any, currency: str) -> Any:
 
 
 def _unit(kind: Type, currency: str) -> str | None:
-    return {Kind.MONEY: currency, Kind.DURATION: "ms"}.get(kind)  # type: ignore[call-overload,no-any-return]
+    if kind is Kind.MONEY:
+        return currency
+    return "ms" if kind is Kind.DURATION else None
 
 
 def _escaped(text: str) -> str:

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from detector.rules.account import FLOOR, Account
-from detector.rules.compiler import Hit, Judge, Program, parts
+from detector.rules.compiler import Hit, Judge, Program
 from detector.rules.reasons import Payment, Reasons
 from detector.rules.tree import (
     Binary,
@@ -20,6 +20,7 @@ from detector.rules.tree import (
     Rule,
     Rulebook,
 )
+from detector.rules.writer import parts
 from detector.transaction import Amounts, Screen, Transaction, parse_price
 from kafka_batch import HeaderBlock
 
@@ -163,7 +164,7 @@ def _least_of(node: Node, rule: Rule) -> Decimal:
     if isinstance(node, Literal) and isinstance(node.value, Decimal):
         return node.value
     if isinstance(node, Parameter) and rule.params[node.name].type is Kind.MONEY:
-        amounts = rule.params[node.name].value
-        assert not isinstance(amounts, int | float)
-        return min(amounts.values())
+        amounts: Any = rule.params[node.name].value
+        least: Decimal = min(amounts.values())
+        return least
     return Decimal(0)

@@ -14,11 +14,11 @@ def test_the_generator_writes_the_sample() -> None:
 
 def test_the_detector_reads_the_sample() -> None:
     assert [parse(line) for line in SAMPLE] == [
-        Transaction("Qz5MMjTv7T1x", "QNP4ADATShBN", 73_085, "USD"),
-        Transaction("Ld9bPwVxbQ7c", "3FlRnV5jFjzM", 99_696, "USD"),
-        Transaction("mvn7aPp4arpA", "clbN7uI0tQQ2", 13_550, "USD"),
-        Transaction("JAPeezlUNJ0h", "y7VhWlMvDjn5", 95_217, "USD"),
-        Transaction("DsX3B5TjxOj6", "mvn7aPp4arpA", 29_333, "USD"),
+        Transaction(b"Qz5MMjTv7T1x", b"QNP4ADATShBN", 73_085, b"USD"),
+        Transaction(b"Ld9bPwVxbQ7c", b"3FlRnV5jFjzM", 99_696, b"USD"),
+        Transaction(b"mvn7aPp4arpA", b"clbN7uI0tQQ2", 13_550, b"USD"),
+        Transaction(b"JAPeezlUNJ0h", b"y7VhWlMvDjn5", 95_217, b"USD"),
+        Transaction(b"DsX3B5TjxOj6", b"mvn7aPp4arpA", 29_333, b"USD"),
     ]
 
 

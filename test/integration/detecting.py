@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +30,14 @@ def wait_until(true: Callable[[], object], what: str, patience_s: float = PATIEN
 
 @dataclass(frozen=True)
 class Topics:
-    """The four topics of one detector, and its consumer group."""
+    """The topics of one detector, and its consumer group."""
 
     bootstrap_servers: str
     transactions: str
     legit: str
     fraud: str
     dead_letter: str
+    state: str
 
     @property
     def outputs(self) -> tuple[str, str, str]:
@@ -54,14 +55,22 @@ class Topics:
             "LEGIT_TOPIC": self.legit,
             "FRAUD_TOPIC": self.fraud,
             "DEAD_LETTER_TOPIC": self.dead_letter,
+            "STATE_TOPIC": self.state,
             "CONSUMER_GROUP": self.group,
         }
 
 
-def some_topics(bootstrap_servers: str, new_topic: Callable[..., str]) -> Topics:
+def some_topics(
+    bootstrap_servers: str,
+    new_topic: Callable[..., str],
+    source: Mapping[str, str] | None = None,
+    outputs: Mapping[str, str] | None = None,
+) -> Topics:
+    """Topics of a detector's own, with configurations of the input and of the outputs."""
     larger = {"max.message.bytes": "1200000"}
-    outputs = [new_topic(4, **larger) for _ in range(3)]
-    return Topics(bootstrap_servers, new_topic(4), *outputs)
+    written = [new_topic(4, **(outputs or larger)) for _ in range(3)]
+    state = new_topic(4, **{"cleanup.policy": "compact"})
+    return Topics(bootstrap_servers, new_topic(4, **(source or {})), *written, state)
 
 
 def transaction(number: int, amount: str = "5.00") -> bytes:

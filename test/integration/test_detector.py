@@ -120,8 +120,8 @@ def test_what_the_output_topics_would_refuse_becomes_a_dead_letter(
     kafka: Any, new_topic: Callable[..., str], tmp_path: Path
 ) -> None:
     lenient = {"message.timestamp.after.max.ms": str(2**62), "max.message.bytes": "3000000"}
-    outputs = [new_topic(4, **{"max.message.bytes": "100000"}) for _ in range(3)]
-    topics = Topics(kafka.bootstrap_servers, new_topic(4, **lenient), *outputs)
+    small = {"max.message.bytes": "100000"}
+    topics = some_topics(kafka.bootstrap_servers, new_topic, source=lenient, outputs=small)
     tomorrow_ms = time.time_ns() // 1_000_000 + 86_400_000
     large = transaction(3)[:-1] + b',"note":"' + b"x" * 200_000 + b'"}'
     sent = [

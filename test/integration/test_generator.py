@@ -49,7 +49,7 @@ def lines(process: "subprocess.Popen[str]") -> list[dict[str, Any]]:
 
 
 def stored(bootstrap_servers: str, topic: str) -> list[Any]:
-    return committed(Topics(bootstrap_servers, topic, "", "", ""), topic)
+    return committed(Topics(bootstrap_servers, topic, "", "", "", ""), topic)
 
 
 def test_it_makes_as_many_as_asked_and_ends(kafka: Any, new_topic: Callable[..., str]) -> None:

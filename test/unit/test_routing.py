@@ -1,13 +1,15 @@
 """A batch's rows by destination: judged here, sent elsewhere."""
 
 import json
-from decimal import Decimal
 
-from detector.routing import Limits, route
-from detector.rules import LargeAmount, Rules
+from rulebooks import of_large_amounts
+
+from detector.memory import Bounds, Memory
+from detector.routing import Limits, Routed, route
+from detector.rules import Rules
 from kafka_batch import Batch, Headers, PlainBatch, TopicLimits
 
-RULES = Rules([LargeAmount(Decimal(900))])
+RULES = of_large_amounts(900)
 NOW_MS = 1_000_000_000
 LIMITS = Limits(max_bytes=10_000, max_ahead_ms=3_600_000)
 FINE = b'{"source":"a","target":"b","amount":5,"currency":"USD"}'
@@ -26,16 +28,20 @@ def a_batch(
     )
 
 
+def routed(batch: Batch, rules: Rules = RULES) -> Routed:
+    return route(batch, rules, LIMITS, NOW_MS, Memory(rules.layout, Bounds()))
+
+
 def test_each_row_has_one_destination_in_offset_order() -> None:
-    routed = route(a_batch(FINE, LARGE, b"?", FINE, None, LARGE), RULES, LIMITS, NOW_MS)
-    assert routed.legit == [0, 3]
-    assert routed.fraud == [1, 5]
-    assert [letter.row for letter in routed.dead] == [2, 4]
-    assert [letter.code for letter in routed.dead] == ["not_json", "null_value"]
+    found = routed(a_batch(FINE, LARGE, b"?", FINE, None, LARGE))
+    assert found.legit == [0, 3]
+    assert found.fraud == [1, 5]
+    assert [letter.row for letter in found.dead] == [2, 4]
+    assert [letter.code for letter in found.dead] == ["not_json", "null_value"]
 
 
 def test_a_fraud_gets_the_headers_of_its_verdict() -> None:
-    (block,) = route(a_batch(LARGE), RULES, LIMITS, NOW_MS).fraud_headers
+    (block,) = routed(a_batch(LARGE)).fraud_headers
     headers = block.decoded()
     names = [name for name, _ in headers]
     assert names == ["rules", "reasons", "rules_version"]
@@ -48,7 +54,7 @@ def test_a_fraud_gets_the_headers_of_its_verdict() -> None:
 
 def test_a_dead_letter_is_the_record_with_headers_of_its_own() -> None:
     batch = a_batch(FINE, b"?", headers=[("own", None)])
-    (letter,) = route(batch, RULES, LIMITS, NOW_MS).dead
+    (letter,) = routed(batch).dead
     assert letter.record == (
         NOW_MS,
         b"k",
@@ -64,8 +70,8 @@ def test_a_dead_letter_is_the_record_with_headers_of_its_own() -> None:
 
 def test_a_timestamp_may_be_as_far_ahead_as_the_topics_take() -> None:
     latest = NOW_MS + LIMITS.max_ahead_ms
-    assert route(a_batch(FINE, timestamp_ms=latest), RULES, LIMITS, NOW_MS).legit == [0]
-    (letter,) = route(a_batch(FINE, timestamp_ms=latest + 1), RULES, LIMITS, NOW_MS).dead
+    assert routed(a_batch(FINE, timestamp_ms=latest)).legit == [0]
+    (letter,) = routed(a_batch(FINE, timestamp_ms=latest + 1)).dead
     assert letter.code == "bad_timestamp"
     timestamp_ms, _, value, headers = letter.record
     assert (timestamp_ms, value) == (NOW_MS, FINE)
@@ -73,7 +79,7 @@ def test_a_timestamp_may_be_as_far_ahead_as_the_topics_take() -> None:
 
 
 def test_a_record_that_is_unreadable_and_ahead_gets_a_timestamp_the_broker_takes() -> None:
-    (letter,) = route(a_batch(b"?", timestamp_ms=2 * NOW_MS), RULES, LIMITS, NOW_MS).dead
+    (letter,) = routed(a_batch(b"?", timestamp_ms=2 * NOW_MS)).dead
     assert letter.code == "not_json"
     assert letter.record[0] == NOW_MS
 
@@ -83,7 +89,7 @@ def padded(value: bytes, size: int) -> bytes:
 
 
 def test_a_record_too_large_for_the_topics_leaves_its_value_at_its_origin() -> None:
-    (letter,) = route(a_batch(padded(FINE, 11_000)), RULES, LIMITS, NOW_MS).dead
+    (letter,) = routed(a_batch(padded(FINE, 11_000))).dead
     assert letter.code == "too_large"
     _, key, value, headers = letter.record
     assert (key, value) == (b"k", None)
@@ -92,7 +98,7 @@ def test_a_record_too_large_for_the_topics_leaves_its_value_at_its_origin() -> N
 
 def test_a_key_too_large_for_the_topics_is_left_out_too() -> None:
     batch = a_batch(FINE, key=b"k" * 11_000, headers=[("own", b"x")])
-    (letter,) = route(batch, RULES, LIMITS, NOW_MS).dead
+    (letter,) = routed(batch).dead
     _, key, value, headers = letter.record
     assert (key, value) == (None, None)
     assert [name for name, _ in headers] == ["error", "error_detail", "origin"]
@@ -100,8 +106,8 @@ def test_a_key_too_large_for_the_topics_is_left_out_too() -> None:
 
 def test_a_record_that_fits_only_without_the_headers_of_a_verdict_is_too_large() -> None:
     size = LIMITS.max_bytes - 300
-    assert route(a_batch(padded(FINE, size)), RULES, LIMITS, NOW_MS).legit == [0]
-    (letter,) = route(a_batch(padded(LARGE, size)), RULES, LIMITS, NOW_MS).dead
+    assert routed(a_batch(padded(FINE, size))).legit == [0]
+    (letter,) = routed(a_batch(padded(LARGE, size))).dead
     assert letter.code == "too_large"
 
 

@@ -1,92 +1,89 @@
-"""Money, the rule of large amounts, and versions."""
+"""The original rule: what it flags, why, and under which version."""
 
-from decimal import Decimal
+import json
+from typing import Any
 
 import pytest
+from rulebooks import large_amount, of_large_amounts
 
-from detector.money import in_words, least_minor_units, minor_units
-from detector.rules import LargeAmount, Reason, Rules
+from detector.rules import Rules, Verdict
+from detector.rules.file import load
 from detector.transaction import Transaction
 
 
-def a_payment(amount: int, currency: str = "USD") -> Transaction:
-    return Transaction("a", "b", amount, currency)
+def the_verdict(rules: Rules, amount: int, currency: bytes = b"USD") -> Verdict:
+    return rules.judge_alone(Transaction(b"a", b"b", amount, currency), 1_000)
+
+
+def fires(limit: int | str, amount: int, currency: bytes = b"USD") -> bool:
+    return the_verdict(of_large_amounts(limit), amount, currency).suspicious
+
+
+def reasons_of(verdict: Verdict) -> list[dict[str, Any]]:
+    assert verdict.headers
+    found: list[dict[str, Any]] = json.loads(dict(verdict.headers.decoded())["reasons"] or b"")
+    return found
 
 
 @pytest.mark.parametrize(
-    ("amount", "fires"), [(89_999, False), (90_000, True), (90_001, True), (0, False)]
+    ("amount", "flagged"), [(89_999, False), (90_000, True), (90_001, True), (0, False)]
 )
-def test_flags_an_amount_of_at_least_the_limit(amount: int, fires: bool) -> None:  # noqa: FBT001
-    assert (LargeAmount(Decimal(900)).judge(a_payment(amount)) is not None) is fires
+def test_flags_an_amount_of_at_least_the_limit(amount: int, flagged: bool) -> None:  # noqa: FBT001
+    assert fires(900, amount) is flagged
 
 
 @pytest.mark.parametrize(
     ("currency", "below", "at"),
     [
-        ("USD", 89_999, 90_000),
-        ("JPY", 899, 900),
-        ("KWD", 899_999, 900_000),
-        ("XXX", 89_999, 90_000),
+        (b"USD", 89_999, 90_000),
+        (b"JPY", 899, 900),
+        (b"KWD", 899_999, 900_000),
+        (b"XXX", 89_999, 90_000),
     ],
 )
-def test_the_limit_is_the_same_number_in_every_currency(currency: str, below: int, at: int) -> None:
-    rule = LargeAmount(Decimal(900))
-    assert rule.judge(a_payment(below, currency)) is None
-    assert rule.judge(a_payment(at, currency)) is not None
+def test_the_limit_is_the_same_number_in_every_currency(
+    currency: bytes, below: int, at: int
+) -> None:
+    assert not fires(900, below, currency)
+    assert fires(900, at, currency)
 
 
 def test_a_limit_finer_than_the_currency_is_met_by_the_next_amount() -> None:
-    rule = LargeAmount(Decimal("900.005"))
-    assert rule.judge(a_payment(90_000)) is None
-    assert rule.judge(a_payment(90_001)) is not None
+    assert not fires("900.005", 90_000)
+    assert fires("900.005", 90_001)
 
 
 def test_a_reason_says_what_was_observed_and_what_the_threshold_is() -> None:
-    assert LargeAmount(Decimal(900)).judge(a_payment(95_050)) == Reason(
-        rule="large_amount",
-        rule_version="6100a32c",
-        observed="950.50",
-        threshold="900.00",
-        unit="USD",
-        window_ms=None,
-        text="950.50 USD is at least 900.00 USD.",
-    )
+    rules = of_large_amounts(900)
+    (reason,) = reasons_of(the_verdict(rules, 95_050))
+    assert reason == {
+        "rule": "large_amount",
+        "rule_version": rules.book.rules[0].version,
+        "observed": "950.50",
+        "threshold": "900.00",
+        "unit": "USD",
+        "window_ms": None,
+        "since_ms": None,
+        "text": "950.50 USD is at least 900.00 USD.",
+    }
 
 
 def test_a_version_changes_with_the_limit_and_not_with_how_it_is_written() -> None:
     def version(limit: str) -> str:
-        return Rules([LargeAmount(Decimal(limit))]).version
+        return of_large_amounts(limit).version
 
-    assert version("900") == version("900.00") == version("9E+2") == "929f3e498f4f"
+    assert version("900") == version("900.00")
     assert version("900.01") != version("900")
 
 
 def test_every_rule_that_fires_gives_its_reason_in_order() -> None:
-    rules = Rules(
-        [LargeAmount(Decimal(900)), LargeAmount(Decimal(950)), LargeAmount(Decimal(1000))]
-    )
-    reasons = rules.judge(a_payment(96_000))
-    assert [reason.threshold for reason in reasons] == ["900.00", "950.00"]
+    verdict = the_verdict(of_large_amounts(900, 950, 1_000), 96_000)
+    assert [reason["threshold"] for reason in reasons_of(verdict)] == ["900.00", "950.00"]
+    assert verdict.places == (0, 1)
 
 
-@pytest.mark.parametrize(
-    ("amount", "currency", "units"),
-    [("899.999", "USD", 89_999), ("1.9", "JPY", 1), ("1.2345", "KWD", 1_234), ("0.999", "XXX", 99)],
-)
-def test_money_is_rounded_down(amount: str, currency: str, units: int) -> None:
-    assert minor_units(Decimal(amount), currency) == units
-
-
-def test_a_limit_is_rounded_up() -> None:
-    assert least_minor_units(Decimal("1.001"), "USD") == 101
-    assert least_minor_units(Decimal(900), "JPY") == 900
-
-
-@pytest.mark.parametrize(
-    ("units", "currency", "words"),
-    [(90_000, "USD", "900.00"), (5, "USD", "0.05"), (900, "JPY", "900"), (1, "KWD", "0.001")],
-)
-def test_money_is_written_with_the_currencys_decimals(
-    units: int, currency: str, words: str
-) -> None:
-    assert in_words(units, currency) == words
+def test_a_shadow_rule_is_noted_and_makes_nothing_suspicious() -> None:
+    verdict = the_verdict(Rules(load(large_amount(900, mode="shadow"))), 90_000)
+    assert not verdict.suspicious
+    assert verdict.headers
+    assert verdict.headers.decoded() == [("shadow_rules", b"large_amount")]

@@ -5,8 +5,9 @@ from decimal import Decimal
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rulebooks import of_large_amounts
 
-from detector.rules import LargeAmount, Rules
+from detector.rules import INNOCENT
 from detector.transaction import Screen, Transaction, parse, parse_price
 
 
@@ -51,18 +52,19 @@ limits = st.decimals(0, 10**12, places=2) | st.sampled_from([Decimal(n) for n in
 def test_what_passes_is_a_transaction_that_no_rule_flags(
     values: list[bytes | None], limit: Decimal
 ) -> None:
-    rules = Rules([LargeAmount(limit)])
+    rules = of_large_amounts(limit)
+    assert rules.screen
     held = rules.screen.held(values)
     assert len(held) == len(values)
     for value, price in zip(values, held, strict=True):
         transaction = parse(value)
         if not price:
             assert isinstance(transaction, Transaction)
-            assert not rules.judge(transaction)
+            assert rules.judge_alone(transaction, 0) == INNOCENT
         elif len(price) < len(value or b""):
             assert isinstance(transaction, Transaction)
             assert parse_price(price) == (transaction.amount, transaction.currency)
-            assert rules.verdict_on_price(price) == rules.verdict(transaction)
+            assert rules.verdict_on_price(price) == rules.judge_alone(transaction, 0)
 
 
 @given(whole=st.integers(0, 10**12 - 1), bound=st.integers(0, 10**12))

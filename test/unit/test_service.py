@@ -14,6 +14,7 @@ from kafka.errors import (
     ProducerFencedError,
     TopicAuthorizationFailedError,
 )
+from rulebooks import of_large_amounts
 
 from detector.metrics import Metrics
 from detector.routing import DeadLetter, Routed
@@ -150,9 +151,9 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_records_count_once_they_are_committed() -> None:
     metrics = Metrics(lambda: 0.0)
-    metrics.routed(some_routed())
+    metrics.routed(some_routed(), of_large_amounts(900))
     metrics.committing()
-    metrics.routed(some_routed())  # into the next Kafka transaction
+    metrics.routed(some_routed(), of_large_amounts(900))  # into the next Kafka transaction
     assert value(metrics, "detector_records_read_total") == 0
     metrics.committed(0.01)
     assert value(metrics, "detector_records_read_total") == 4
@@ -164,9 +165,9 @@ def test_records_count_once_they_are_committed() -> None:
 
 def test_what_was_aborted_does_not_count() -> None:
     metrics = Metrics(lambda: 0.0)
-    metrics.routed(some_routed())
+    metrics.routed(some_routed(), of_large_amounts(900))
     metrics.committing()
-    metrics.routed(some_routed())
+    metrics.routed(some_routed(), of_large_amounts(900))
     metrics.aborted()
     metrics.committing()
     metrics.committed(0.01)

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,13 @@ WRONG = {
             "LEGIT_TOPIC": ("", "a b", "x" * 250),
             "FRAUD_TOPIC": ("", "a/b"),
             "DEAD_LETTER_TOPIC": ("", "ä"),
+            "RULES_FILE": ("", "no-such-file", "/", "x" * 5_000),
+            "STATE_TOPIC": ("", "a b"),
+            "STATE_REPLAY_MAX": ("", "x", "-1", "1" + "0" * 10),
+            "STATE_INTERVAL_MS": ("", "x", "0", "-1", "86400001"),
+            "STATE_MAX_EVENTS": ("", "x", "0", "-1", "100001"),
+            "STATE_MAX_ACCOUNTS": ("", "x", "0", "-1", "1" + "0" * 10),
+            "STATE_MISSING": ("", "x", "PARTIAL"),
             "TOPIC_PARTITIONS": ("0", "", "x", "-1", "10001"),
             "TOPIC_REPLICATION_FACTOR": ("0", "", "x", "-1", "101"),
         },
@@ -78,7 +84,7 @@ def test_without_variables_the_defaults_are_the_projects() -> None:
         "streaming.transactions.dead-letter",
     )
     assert detector.processing_guarantee == "exactly_once"
-    assert (detector.commit_interval_ms, detector.fraud_threshold) == (100, Decimal(900))
+    assert (detector.commit_interval_ms, detector.fraud_threshold) == (100, None)
     generator = GeneratorSettings.from_environment({})
     assert (generator.transactions_per_second, generator.accounts) == (1_000, 10_000)
     assert (generator.transactions_total, generator.seed) == (None, None)
@@ -89,8 +95,8 @@ def test_several_brokers_may_be_named() -> None:
     assert GeneratorSettings.from_environment({"KAFKA_BROKER_URL": url}).kafka_broker_url == url
 
 
-def test_the_four_topics_must_differ() -> None:
-    with pytest.raises(SettingsError, match="must be four different topics; they are"):
+def test_the_topics_must_differ() -> None:
+    with pytest.raises(SettingsError, match="must be five different topics; they are"):
         DetectorSettings.from_environment({"LEGIT_TOPIC": "x", "FRAUD_TOPIC": "x"})
 
 

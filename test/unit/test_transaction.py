@@ -140,7 +140,7 @@ AMOUNTS = {
 
 @pytest.mark.parametrize(("text", "cents"), AMOUNTS.items(), ids=[t[:20] for t in AMOUNTS])
 def test_an_amount_is_read_exactly_and_rounded_down_to_cents(text: str, cents: int) -> None:
-    assert parse(a_value(amount=text)) == Transaction("a", "b", cents, "USD")
+    assert parse(a_value(amount=text)) == Transaction(b"a", b"b", cents, b"USD")
 
 
 @pytest.mark.parametrize(
@@ -165,13 +165,13 @@ def test_an_amount_is_read_exactly_and_rounded_down_to_cents(text: str, cents: i
     ],
 )
 def test_a_reader_tolerates_what_does_not_change_the_meaning(value: bytes) -> None:
-    assert parse(value) == Transaction("a", "b", 500, "USD")
+    assert parse(value) == Transaction(b"a", b"b", 500, b"USD")
 
 
 def test_account_names_may_have_every_allowed_character_up_to_64() -> None:
     name = "Aa09-_.:".ljust(64, "x")
     found = parse(a_value(source=f'"{name}"', target=f'"{name}"'))
-    assert found == Transaction(name, name, 500, "USD")
+    assert found == Transaction(name.encode(), name.encode(), 500, b"USD")
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))

@@ -1,0 +1,294 @@
+"""Expressions of checked rules as Python source: one writer for any payment, and a faster one for a
+payment that follows all others of its account."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from detector.money import least_minor_units
+from detector.rules.account import STRIDE, Account, Layout
+from detector.rules.tree import (
+    Binary,
+    Choice,
+    Feature,
+    Given,
+    Kind,
+    ListNode,
+    Literal,
+    Node,
+    Parameter,
+    Rule,
+    Unary,
+)
+
+Number = int | float
+
+_OPERATORS = {"&&": "and", "||": "or", "!": "not "}
+
+
+# -- what a rule says of money
+
+
+def money_of(rule: Rule, currency: str) -> dict[str, int] | None:
+    """The rule's amounts in the currency's minor units; None where it has none for it."""
+    found = {}
+    for name, param in rule.params.items():
+        if param.type is Kind.MONEY:
+            amounts: Any = param.value
+            amount = amounts.get(currency, amounts.get("*"))
+            if amount is None:
+                return None
+            found[name] = least_minor_units(amount, currency)
+    return found
+
+
+def resolved(rule: Rule, currency: str) -> object:
+    amounts = money_of(rule, currency)
+    return None if amounts is None else tuple(amounts.items())
+
+
+# -- expressions
+
+
+def followed(rule: Rule) -> set[int]:
+    """The windows whose sum or count has to be known at every payment."""
+    found: set[int] = set()
+    for node in (rule.when, rule.observed, rule.threshold):
+        for part in parts(node):
+            if isinstance(part, Feature) and part.name == "sum":
+                found.add(_constant(part.arguments[0], rule))
+    return found
+
+
+def parts(node: Node) -> Iterable[Node]:
+    """The node and all below it."""
+    yield node
+    below: Sequence[Node] = ()
+    match node:
+        case Feature():
+            below = node.arguments
+        case Unary():
+            below = (node.operand,)
+        case Binary():
+            below = (node.left, node.right)
+        case Choice():
+            below = (node.condition, node.yes, node.no)
+        case ListNode():
+            below = node.elements
+    for each in below:
+        yield from parts(each)
+
+
+def _constant(node: Node, rule: Rule) -> int:
+    """The value of a window, or of a count that another is compared with."""
+    match node:
+        case Literal():
+            value: Any = node.value
+        case Parameter():
+            value = rule.params[node.name].value
+        case _:
+            raise TypeError(f"not a constant: {node}")
+    return int(value)
+
+
+class Writer:
+    """Writes expressions of one rule, in one currency."""
+
+    rule: Rule
+
+    def __init__(self, currency: str) -> None:
+        self._currency = currency
+
+    def write(self, node: Node) -> str:  # noqa: PLR0911  # one for each kind of node
+        match node:
+            case Literal():
+                return self._literal(node)
+            case Parameter():
+                return self._parameter(node.name)
+            case Feature():
+                return self.feature(node)
+            case Given():
+                return self.write(getattr(self.rule, node.name))
+            case Unary():
+                return f"({_OPERATORS.get(node.operator, '-')}{self.write(node.operand)})"
+            case Binary():
+                return self.binary(node)
+            case Choice():
+                condition, yes, no = map(self.write, (node.condition, node.yes, node.no))
+                return f"({yes} if {condition} else {no})"
+            case ListNode():
+                return f"({''.join(f'{self.write(element)}, ' for element in node.elements)})"
+
+    def binary(self, node: Binary) -> str:
+        left, right = self.write(node.left), self.write(node.right)
+        if node.operator == "/":
+            whole = node.type in (Kind.INT, Kind.DURATION)
+            return f"{'quotient' if whole else 'ratio'}({left}, {right})"
+        if node.operator == "%":
+            return f"remainder({left}, {right})"
+        return f"({left} {_OPERATORS.get(node.operator, node.operator)} {right})"
+
+    def feature(self, node: Feature) -> str:
+        raise NotImplementedError
+
+    def _literal(self, node: Literal) -> str:
+        value = node.value
+        if isinstance(value, Decimal):
+            return repr(least_minor_units(value, self._currency))
+        return repr(value.encode() if isinstance(value, str) else value)
+
+    def _parameter(self, name: str) -> str:
+        if self.rule.params[name].type is Kind.MONEY:
+            amounts = money_of(self.rule, self._currency) or {}  # it applies, else it isn't written
+            return repr(amounts[name])
+        return repr(self.rule.params[name].value)
+
+
+_OF_THE_RECORD = {"amount", "currency", "source", "target"}
+
+
+class Careful(Writer):
+    """For any payment: asks a `View`."""
+
+    _PLAIN: Mapping[str, str] = {
+        "since_last": "view.idle_ms",
+        "history": "view.number",
+        "mean_amount": "mean(view.number, view.total)",
+        "stddev_amount": "deviation(view.number, view.total, view.squares)",
+        "seen_target": "view.seen(target)",
+    }
+
+    def feature(self, node: Feature) -> str:
+        plain = node.name if node.name in _OF_THE_RECORD else self._PLAIN.get(node.name)
+        return plain or f"view.{node.name}({', '.join(map(self.write, node.arguments))})"
+
+
+class Fast(Writer):
+    """For a payment at its account's end, which has one currency."""
+
+    _PLAIN: Mapping[str, str] = {
+        "since_last": "(time_ms - account[0])",
+        "history": "number",
+        "mean_amount": "mean(number, total)",
+        "stddev_amount": "deviation(number, total, squares)",
+        "seen_target": "(target in payees)",
+    }
+
+    def __init__(self, currency: str, layout: Layout, windows: Sequence[int]) -> None:
+        super().__init__(currency)
+        self._start = layout.start
+        self._windows = windows
+
+    def feature(self, node: Feature) -> str:
+        plain = node.name if node.name in _OF_THE_RECORD else self._PLAIN.get(node.name)
+        return plain or self._windowed(node)
+
+    def _windowed(self, node: Feature) -> str:
+        window = _constant(node.arguments[0], self.rule)
+        if node.name == "sum":
+            return f"sum_{self._windows.index(window)}"
+        first = self._first(window)
+        if node.name == "count":
+            return f"((size - {first}) // {STRIDE})"
+        if node.name == "distinct_targets":
+            return f"len(set(account[{first} + 2::{STRIDE}]))"
+        amounts = f"account[{first} + 1::{STRIDE}]"
+        if node.name == "count_equal":
+            return f"{amounts}.count({self.write(node.arguments[1])})"
+        low, high = map(self.write, node.arguments[1:])
+        return f"between({amounts}, {low}, {high})"
+
+    def binary(self, node: Binary) -> str:
+        """A count that must reach a number is looked for behind cheaper tests: there must be so
+        many payments in the window at all, and of one amount so many anywhere."""
+        written = super().binary(node)
+        counted, least = self._least(node)
+        if counted is None or least < 1:
+            return written
+        window = _constant(counted.arguments[0], self.rule)
+        back = STRIDE * least
+        enough = f"size >= {self._start + back} and account[-{back}] > time_ms - {window}"
+        if counted.name == "count":
+            return f"({enough})"
+        if counted.name == "count_equal" and window not in self._windows:
+            amount = self.write(counted.arguments[1])
+            amounts = f"account[{self._start + 1}::{STRIDE}]"
+            return f"({enough} and {amounts}.count({amount}) >= {least} and {written})"
+        return f"({enough} and {written})" if least > 1 else written
+
+    def _least(self, node: Binary) -> tuple[Feature | None, int]:
+        """The feature that is to be at least a number, where the comparison is that."""
+        left, right = (self._meant(side) for side in (node.left, node.right))
+        counts = {"count", "distinct_targets", "count_between", "count_equal"}
+        if (
+            node.operator in (">=", ">")
+            and isinstance(left, Feature)
+            and left.name in counts
+            and isinstance(right, Literal | Parameter)
+        ):
+            return left, _constant(right, self.rule) + (node.operator == ">")
+        return None, 0
+
+    def _meant(self, node: Node) -> Node:
+        found: Node = getattr(self.rule, node.name) if isinstance(node, Given) else node
+        return found
+
+    def _first(self, window: int) -> str:
+        """Where the window's first payment stands."""
+        if window in self._windows:
+            return f"head_{self._windows.index(window)}"
+        return f"first(account, {self._start}, time_ms - {window})"
+
+
+# -- what the written functions call
+
+
+def _first(account: Account, start: int, since_ms: int) -> int:
+    """Where the first payment after a time stands: looked for from the end, which is near."""
+    at = len(account) - STRIDE
+    while at >= start and account[at] > since_ms:
+        at -= STRIDE
+    return at + STRIDE
+
+
+def _between(amounts: list[int], low: Number, high: Number) -> int:
+    return len([amount for amount in amounts if low <= amount < high])
+
+
+def _mean(number: int, total: int) -> float:
+    return total / number if number else 0.0
+
+
+def _deviation(number: int, total: int, squares: int) -> float:
+    return math.sqrt(number * squares - total * total) / number if number else 0.0
+
+
+def _quotient(dividend: int, divisor: int) -> int:
+    """As CEL divides integers: towards zero."""
+    found = abs(dividend) // abs(divisor)
+    return found if (dividend < 0) == (divisor < 0) else -found
+
+
+def _remainder(dividend: int, divisor: int) -> int:
+    return dividend - divisor * _quotient(dividend, divisor)
+
+
+def _ratio(dividend: Number, divisor: Number) -> float:
+    """As IEEE 754 divides, by zero too."""
+    if divisor:
+        return dividend / divisor
+    if not dividend or math.isnan(dividend):
+        return math.nan
+    return math.copysign(math.inf, dividend) * math.copysign(1.0, divisor)
+
+
+RUNTIME = {
+    "first": _first,
+    "between": _between,
+    "mean": _mean,
+    "deviation": _deviation,
+    "quotient": _quotient,
+    "remainder": _remainder,
+    "ratio": _ratio,
+}
