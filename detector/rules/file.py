@@ -24,7 +24,7 @@ from detector.rules.tree import (
     Slot,
 )
 from detector.rules.version import book_version, versioned
-from detector.rules.walk import windows
+from detector.rules.walk import with_window
 
 __all__ = ["RulesError", "load", "load_file"]
 
@@ -103,9 +103,6 @@ class _RuleReader:
         reason = self._reason()
         if not any(node is _WRONG for node in (observed, threshold, when)):
             self._require_use()
-        lengths = [
-            length for node in (observed, threshold, when) for length in windows(node, self._params)
-        ]
         tests = self._given.get("tests")
         rule = Rule(
             name=self._name(),
@@ -119,9 +116,9 @@ class _RuleReader:
             tests=self._case_reader.cases(tests) if tests else (),
             version="",
             line=self._place.line,
-            window_ms=max(lengths, default=None),
+            window_ms=None,
         )
-        return versioned(rule)
+        return versioned(with_window(rule))
 
     def _scalar(self, key: str) -> ScalarNode | None:
         return scalar(self._given[key], key, self._mistakes) if key in self._given else None

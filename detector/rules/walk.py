@@ -1,6 +1,7 @@
 """Going through the trees of rules."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from detector.rules.features import FEATURES, Argument
 from detector.rules.tree import (
@@ -12,6 +13,7 @@ from detector.rules.tree import (
     Node,
     Param,
     Parameter,
+    Rule,
     Unary,
 )
 
@@ -58,3 +60,26 @@ def windows(node: Node, params: Mapping[str, Param]) -> Iterator[int]:
                 length = constant(given, params)
                 if argument is Argument.WINDOW and isinstance(length, int):
                     yield length
+
+
+def with_parts(node: Node, changed: tuple[Node, ...]) -> Node:
+    """The node with other nodes right below it, as many as there were."""
+    match node:
+        case Feature():
+            return replace(node, arguments=changed)
+        case Unary():
+            return replace(node, operand=changed[0])
+        case Binary():
+            return replace(node, left=changed[0], right=changed[1])
+        case Choice():
+            return replace(node, condition=changed[0], yes=changed[1], no=changed[2])
+        case ListNode():
+            return replace(node, elements=changed)
+    return node
+
+
+def with_window(rule: Rule) -> Rule:
+    """The rule with the longest of its windows noted."""
+    nodes = (rule.observed, rule.threshold, rule.when)
+    lengths = [length for node in nodes for length in windows(node, rule.params)]
+    return replace(rule, window_ms=max(lengths, default=None))
