@@ -99,7 +99,7 @@ class Layout:
         old = bisect_right(account[start::STRIDE], past)
         if old:
             self.drop(account, old)
-        if len(account) >= self.full:
+        if len(account) >= self.full and account[start] <= time_ms:
             self.drop(account, 1)
         if account[MIXED] is None and account[CURRENCY] != currency:
             self._mix(account)
@@ -179,6 +179,7 @@ class View:
     def __init__(
         self, layout: Layout, account: Account, place: int, time_ms: int, currency: bytes
     ) -> None:
+        self._layout = layout
         self._start = layout.start
         self._stop = layout.start + STRIDE * (place + 1)
         self._place = place
@@ -223,6 +224,8 @@ class View:
             account[MIXED].statistics[self._currency] = its_own
         account[LAST] = max(account[LAST], self._time_ms)
         remember_payee(account[PAYEES], target)
+        if len(account) > self._layout.full:
+            self._layout.drop(account, 1)
 
     def _since(self, window_ms: int) -> int:
         times = self._account[self._start : self._stop : STRIDE]

@@ -18,7 +18,7 @@ from rulebooks import of_large_amounts
 
 from detector.metrics import Metrics
 from detector.routing import DeadLetter, Routed
-from kafka_batch import Refused, StartAnew
+from kafka_batch import HeaderBlock, Refused, StartAnew
 from kafka_batch.client import QuietRepeats
 from kafka_batch.errors import one_line, translate
 from kafka_batch.service.anew import run_until_done
@@ -142,7 +142,8 @@ def test_an_error_is_told_on_one_line() -> None:
 
 
 def some_routed() -> Routed:
-    return Routed([0, 1], [2], [()], [DeadLetter(3, "not_json", (0, None, None, ()))])
+    dead = DeadLetter(3, "not_json", (0, None, None, ()))
+    return Routed(legit=[0, 1], fraud=[2], fraud_headers=[HeaderBlock.of(())], dead=[dead])
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
