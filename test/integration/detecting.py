@@ -136,14 +136,14 @@ def numbers(records: Sequence[Any]) -> list[int]:
 
 
 class Running:
-    """A detector as its users start it: `python -m detector`."""
+    """A detector as its users start it: `python -m detector`; or a program in its place."""
 
-    def __init__(self, topics: Topics, log: Path, **settings: str) -> None:
+    def __init__(self, topics: Topics, log: Path, program: str = "", **settings: str) -> None:
         self._log = log
         environment = {**os.environ, **topics.environment, **settings}
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "detector"],
+                [sys.executable, *(("-c", program) if program else ("-m", "detector"))],
                 cwd=REPOSITORY,
                 env=environment,
                 stdout=output,
@@ -173,9 +173,9 @@ class Running:
 
 
 @contextmanager
-def running(topics: Topics, log: Path, **settings: str) -> Iterator[Running]:
+def running(topics: Topics, log: Path, program: str = "", **settings: str) -> Iterator[Running]:
     """A detector that is killed at the latest when the test leaves the block."""
-    detector = Running(topics, log, **settings)
+    detector = Running(topics, log, program, **settings)
     try:
         yield detector
     finally:

@@ -148,8 +148,8 @@ def test_what_the_output_topics_would_refuse_becomes_a_dead_letter(
 def test_output_topics_that_take_small_batches_only_are_no_obstacle(
     kafka: Any, new_topic: Callable[..., str], tmp_path: Path
 ) -> None:
-    outputs = [new_topic(4, **{"max.message.bytes": "20000"}) for _ in range(3)]
-    topics = Topics(kafka.bootstrap_servers, new_topic(4), *outputs)
+    small = {"max.message.bytes": "20000"}
+    topics = some_topics(kafka.bootstrap_servers, new_topic, outputs=small)
     send_numbered(topics, 0, 4_000)
     with running(topics, tmp_path / "log"):
         assert numbers(wait_until_judged(topics, 4_000)) == list(range(4_000))
