@@ -39,4 +39,4 @@ def paid(
     at_ms: int, amount: int = 100, *, source: str = "a", target: str = "b", currency: str = "USD"
 ) -> Record:
     """A payment; the amount is in minor units."""
-    return at_ms, Transaction(source, target, amount, currency)
+    return at_ms, Transaction(source.encode(), target.encode(), amount, currency.encode())

@@ -88,7 +88,7 @@ class Moment:
             case "amount":
                 return self.now[1].amount
             case "currency" | "source" | "target":
-                return text(getattr(self.now[1], name))
+                return str(getattr(self.now[1], name), "ascii")
             case "count":
                 return len(self.window(*arguments, all_currencies=True))
             case "sum":
@@ -136,7 +136,12 @@ def engine(rule: Rule, payments: Sequence[Payment]) -> list[Finding]:
     records = [
         (
             payment.at_ms,
-            Transaction(payment.source, payment.target, amount_of(payment), payment.currency),
+            Transaction(
+                payment.source.encode(),
+                payment.target.encode(),
+                amount_of(payment),
+                payment.currency.encode(),
+            ),
         )
         for payment in payments
     ]
@@ -146,8 +151,9 @@ def engine(rule: Rule, payments: Sequence[Payment]) -> list[Finding]:
 
 def finding(rule: Rule, moment: Moment) -> Finding:
     try:
-        amounts = money(rule, text(moment.now[1].currency))
-        evaluation = Evaluation(rule, moment.feature, amounts, text(moment.now[1].currency))
+        currency = moment.now[1].currency.decode()
+        amounts = money(rule, currency)
+        evaluation = Evaluation(rule, moment.feature, amounts, currency)
         fires = evaluation.of(rule.when)
         observed, threshold = evaluation.of(rule.observed), evaluation.of(rule.threshold)
     except (Unworkable, OverflowError):
@@ -244,14 +250,10 @@ def ratio(dividend: float, divisor: float) -> float:
     return math.copysign(math.inf, dividend) * math.copysign(1, divisor)
 
 
-def text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
-
-
 def reason(
     rule: Rule, observed: Any, threshold: Any, amounts: Mapping[str, int], paid: Transaction
 ) -> str:
-    currency = text(paid.currency)
+    currency = paid.currency.decode()
     words = {
         **{
             name: in_words(param.type, amounts.get(name, param.value), currency)
@@ -261,16 +263,16 @@ def reason(
         "threshold": in_words(rule.threshold.type, threshold, currency),
         "amount": in_words(Kind.MONEY, paid.amount, currency),
         "currency": currency,
-        "source": text(paid.source),
-        "target": text(paid.target),
+        "source": paid.source.decode(),
+        "target": paid.target.decode(),
     }
     return "".join(words[part.name] if isinstance(part, Slot) else part for part in rule.reason)
 
 
 def in_words(kind: Any, value: Any, currency: str) -> str:
     """Money in the currency's decimals, rounded down; a duration in one whole unit."""
-    if kind is Kind.MONEY:
-        return f"{math.floor(value) / 10 ** digits(currency):.{digits(currency)}f}"
+    if kind is Kind.MONEY and math.isfinite(value):
+        return f"{Decimal(math.floor(value)).scaleb(-digits(currency)):.{digits(currency)}f}"
     if kind is not Kind.DURATION:
         return f"{value:g}"
     for name, size, least in (

@@ -144,7 +144,9 @@ class _RuleReader:
     def _expressions(self) -> tuple[Node, Node, Node]:
         """What is observed, its threshold, and when the rule fires."""
         checker = Checker(self._params, {})
-        observed = self._expression("observed", lambda syntax: _measured(checker, syntax))
+        observed = self._expression(
+            "observed", lambda syntax: _measured(checker, syntax, "observed")
+        )
         kind = _kind(observed)
         threshold = self._expression("threshold", lambda syntax: _threshold(checker, syntax, kind))
         kind = kind or _kind(threshold)
@@ -184,17 +186,17 @@ def _kind(node: Node) -> Kind | None:
     return cast("Kind", node.type) if node is not _WRONG else None
 
 
-def _measured(checker: Checker, syntax: Syntax) -> Node:
+def _measured(checker: Checker, syntax: Syntax, what: str) -> Node:
     found = checker.check(syntax)
     if found.type not in _MEASURES:
-        message = f"observed must be one of {', '.join(_MEASURES)}, not {found.type}"
+        message = f"{what} must be one of {', '.join(_MEASURES)}, not {found.type}"
         raise ExpressionError(first_token(syntax).offset, message)
     return found
 
 
 def _threshold(checker: Checker, syntax: Syntax, kind: Kind | None) -> Node:
     if kind is None:
-        return _measured(checker, syntax)
+        return _measured(checker, syntax, "threshold")
     return checker.check_as(syntax, kind, "threshold, like observed,")
 
 

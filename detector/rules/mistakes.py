@@ -2,7 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+
+_MAX_MESSAGE = 400
 
 
 class Place(NamedTuple):
@@ -43,7 +45,15 @@ class Mistakes:
         self._found: list[Mistake] = []
 
     def add(self, place: Place, message: str) -> None:
-        self._found.append(Mistake(place, message))
+        self._found.append(Mistake(place, _on_one_line(message)))
+
+    def give_up(self, place: Place, message: str) -> NoReturn:
+        """
+        Raises:
+            RulesError: with this mistake and those before.
+        """
+        self.add(place, message)
+        raise RulesError(self._name, self._found)
 
     def raise_any(self) -> None:
         """
@@ -52,3 +62,9 @@ class Mistakes:
         """
         if self._found:
             raise RulesError(self._name, self._found)
+
+
+def _on_one_line(message: str) -> str:
+    """The message may quote a file, which must not forge lines or fill a screen."""
+    shown = message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}..."
+    return "".join([each if each.isprintable() else repr(each)[1:-1] for each in shown])

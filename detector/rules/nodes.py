@@ -7,7 +7,7 @@ Aliases and tags, which make a file mean more than it says, are refused.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn, cast
+from typing import cast
 
 import yaml
 from yaml.error import Mark
@@ -22,7 +22,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from detector.rules.mistakes import Mistakes, Place, RulesError, suggestion
+from detector.rules.mistakes import Mistakes, Place, suggestion
 
 MAX_BYTES = 256 << 10
 _MAX_DEPTH = 16
@@ -87,16 +87,16 @@ def read_nodes(text: str, name: str) -> YamlNode:
     """
     mistakes = Mistakes(name)
     if len(text.encode(errors="replace")) > MAX_BYTES:
-        mistakes.add(Place(1, 1), f"the file is larger than {MAX_BYTES >> 10} KiB")
-        mistakes.raise_any()
+        mistakes.give_up(Place(1, 1), f"the file is larger than {MAX_BYTES >> 10} KiB")
     try:
-        root = _Reader(text, name, mistakes).document()
+        root = _Reader(text, mistakes).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        mistakes.add(place, f"no YAML: {_problem(error)}")
+        mistakes.give_up(place, f"no YAML: {_problem(error)}")
     except yaml.reader.ReaderError as error:
-        mistakes.add(_place_at(text, error.position), "no YAML: a character that it can't have")
+        place = _place_at(text, error.position)
+        mistakes.give_up(place, "no YAML: a character that it can't have")
     mistakes.raise_any()
     return root
 
@@ -153,16 +153,15 @@ def scalar(node: YamlNode, what: str, mistakes: Mistakes) -> ScalarNode | None:
 class _Reader:
     """Makes nodes from YAML's events; what is wrong but understood is noted on the way."""
 
-    def __init__(self, text: str, name: str, mistakes: Mistakes) -> None:
+    def __init__(self, text: str, mistakes: Mistakes) -> None:
         self._text = text
-        self._name = name
         self._mistakes = mistakes
         self._events = yaml.parse(text, Loader=yaml.SafeLoader)
 
     def document(self) -> YamlNode:
         next(self._events)  # the stream begins
         if not isinstance(next(self._events), DocumentStartEvent):
-            self._give_up(Place(1, 1), "the file is empty")
+            self._mistakes.give_up(Place(1, 1), "the file is empty")
         root = self._node(next(self._events), 0)
         next(self._events)  # the document ends
         following = next(self._events)
@@ -173,7 +172,7 @@ class _Reader:
     def _node(self, event: Event, depth: int) -> YamlNode:
         place = _place(event)
         if depth > _MAX_DEPTH:
-            self._give_up(place, f"nested too deeply; the limit is {_MAX_DEPTH}")
+            self._mistakes.give_up(place, f"nested too deeply; the limit is {_MAX_DEPTH}")
         self._require_plain(event, place)
         if isinstance(event, MappingStartEvent):
             return MappingNode(place, tuple(self._pairs(depth)))
@@ -207,11 +206,6 @@ class _Reader:
         tag = getattr(event, "tag", None)
         if tag is not None:
             self._mistakes.add(place, f"a tag, {tag}, is not allowed; {quote}")
-
-    def _give_up(self, place: Place, message: str) -> NoReturn:
-        self._mistakes.add(place, message)
-        self._mistakes.raise_any()
-        raise RulesError(self._name, [])  # not reached: one mistake is there
 
 
 def _mark(mark: object) -> Mark:

@@ -346,6 +346,14 @@ def test_a_file_that_is_not_there_or_not_utf8_is_refused_like_any_other(tmp_path
         load_file(path)
 
 
+def test_what_a_file_says_forges_no_lines() -> None:
+    text = changed("mode: active", '"mode\\nmy.yaml:1:1: \\e[31m": 1\n    mode: active')
+    (line,) = mistakes_in(text)
+    assert line.startswith(r'my.yaml:4:5: a rule has no "mode\nmy.yaml:1:1: \x1b[31m"')
+    (line,) = mistakes_in(changed("mode: active", f"{'x' * 9_000}: 1\n    mode: active"))
+    assert len(line) < 500
+
+
 @given(
     st.lists(
         st.tuples(
