@@ -37,5 +37,5 @@ def in_words(amount: int, currency: str) -> str:
     places = digits(currency)
     if not places:
         return str(amount)
-    whole, fraction = divmod(amount, 10**places)
-    return f"{whole}.{fraction:0{places}}"
+    whole, fraction = divmod(abs(amount), 10**places)
+    return f"{'-' if amount < 0 else ''}{whole}.{fraction:0{places}}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from detector.money import digits, in_words
+from detector.money import in_words, least_minor_units
 from detector.rules.compiler import Hit
 from detector.rules.tree import Kind, Mode, Rule, Slot, Type
 from kafka_batch import Header, HeaderBlock
@@ -139,8 +139,8 @@ def in_json(value: Any, kind: Type, currency: str) -> str:
 def in_text(value: Any, kind: Type, currency: str) -> str:
     """For a person: money with the currency's decimals, a duration in whole hours, say."""
     if kind is Kind.MONEY:
-        whole = math.isfinite(value)
-        return in_words(round(value), currency) if whole else str(value)
+        # Rounded down: what is above a mean is then above what is written of it, too.
+        return in_words(math.floor(value), currency) if math.isfinite(value) else str(value)
     if kind is Kind.DURATION:
         return duration_in_words(value)
     if isinstance(value, float):
@@ -164,7 +164,7 @@ def _of_currency(value: Any, currency: str) -> Any:
     if not hasattr(value, "get"):
         return value
     amount = value.get(currency, value.get("*"))
-    return round(amount.scaleb(digits(currency)))
+    return least_minor_units(amount, currency)
 
 
 def _unit(kind: Type, currency: str) -> str | None:

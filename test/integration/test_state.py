@@ -123,29 +123,35 @@ def differing(book: Rulebook, topics: Topics) -> list[str]:
 
 
 class Detectors:
-    """Detectors that are killed and started again, while payments come in."""
+    """Detectors that are killed and started again, while payments come in. Each has a name of its
+    own, so that the group does not wait for those that were killed."""
 
-    def __init__(self, topics: Topics, log: Path, stack: ExitStack, **settings: str) -> None:
+    def __init__(self, topics: Topics, folder: Path, stack: ExitStack, **settings: str) -> None:
         self._topics = topics
-        self._log = log
+        self._folder = folder
         self._stack = stack
         self._settings = settings
         self._running: list[Running] = []
 
     def scale(self, count: int) -> None:
         while len(self._running) < count:
-            name = f"{self._log}-{len(self._running)}-{time.monotonic()}"
-            detector = running(self._topics, Path(name), **self._settings)
-            self._running.append(self._stack.enter_context(detector))
+            self._running.append(self._start(len(self._running)))
         while len(self._running) > count:
-            assert self._running.pop().stop() == 0
+            gone = self._running.pop()
+            gone.wait_until_said("judging")
+            assert gone.stop() == 0
 
     def kill(self, which: int) -> None:
-        count = len(self._running)
-        victim = self._running.pop(which % count)
-        victim.signal(signal.SIGKILL)
-        victim.ended()
-        self.scale(count)
+        which %= len(self._running)
+        self._running[which].signal(signal.SIGKILL)
+        self._running[which].ended()
+        self._running[which] = self._start(which)
+
+    def _start(self, which: int) -> Running:
+        log = self._folder / f"detector-{time.monotonic_ns()}"
+        name = f"detector-{which}"
+        detector = running(self._topics, log, INSTANCE_ID=name, **self._settings)
+        return self._stack.enter_context(detector)
 
 
 def test_verdicts_and_reasons_are_the_oracles_after_kills_and_scaling(
@@ -153,7 +159,7 @@ def test_verdicts_and_reasons_are_the_oracles_after_kills_and_scaling(
 ) -> None:
     its, load, sent = random.Random(5), Load(5), 0  # noqa: S311
     with ExitStack() as stack:
-        detectors = Detectors(topics, tmp_path / "log", stack, RULES_FILE=str(rules_file), **FAST)
+        detectors = Detectors(topics, tmp_path, stack, RULES_FILE=str(rules_file), **FAST)
         for members in (1, 2, 3, 1):
             detectors.scale(members)
             for _ in range(5):

@@ -22,7 +22,13 @@ def test_a_limit_is_rounded_up() -> None:
 
 @pytest.mark.parametrize(
     ("units", "currency", "words"),
-    [(90_000, "USD", "900.00"), (5, "USD", "0.05"), (900, "JPY", "900"), (1, "KWD", "0.001")],
+    [
+        (90_000, "USD", "900.00"),
+        (5, "USD", "0.05"),
+        (-105, "USD", "-1.05"),
+        (900, "JPY", "900"),
+        (1, "KWD", "0.001"),
+    ],
 )
 def test_money_is_written_with_the_currencys_decimals(
     units: int, currency: str, words: str

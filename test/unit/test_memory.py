@@ -1,0 +1,121 @@
+"""What is remembered of a partition's accounts: what is saved when, and taken up again."""
+
+from rulebooks import shipped
+
+from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory, Saved
+from detector.rules.account import FLOOR, NEVER, NUMBER
+
+RULES = shipped()
+JUDGE = RULES.program.judge("USD")
+
+
+def a_memory(*, partial: bool = False, **bounds: int) -> Memory:
+    return Memory(RULES.layout, Bounds(**bounds), partial=partial)
+
+
+def pay(memory: Memory, source: bytes, offset: int, time_ms: int = 0) -> None:
+    """One payment, at an offset of the input."""
+    account = memory.hot.get(source) or memory.touch(source, time_ms, b"USD", offset)
+    JUDGE(account, time_ms, 100, b"payee", b"USD", source)
+    memory.next_offset = offset + 1
+
+
+def names(saved: list[Saved]) -> list[bytes]:
+    return [source for source, packed in saved if packed is not None]
+
+
+def test_with_a_bound_of_nothing_all_is_saved_at_every_commit() -> None:
+    memory = a_memory(replay_records=0)
+    pay(memory, b"a", 0)
+    pay(memory, b"b", 1)
+    assert names(memory.save(now_s=0)) == [b"a", b"b"]
+    assert memory.manifest("v") == Manifest(as_of=2, low=2, rules_version="v", accounts=2)
+    assert memory.save(now_s=0) == []
+
+
+def test_accounts_that_were_touched_longest_ago_are_saved_past_the_bound() -> None:
+    memory = a_memory(replay_records=2)
+    for offset, source in enumerate([b"a", b"b", b"c", b"a"]):
+        pay(memory, source, offset)
+    assert names(memory.save(now_s=0)) == [b"a", b"b"]
+    assert memory.manifest("v").low == 2
+    assert list(memory.hot) == [b"c"]
+
+
+def test_an_account_that_is_touched_again_is_saved_again() -> None:
+    memory = a_memory(replay_records=0)
+    pay(memory, b"a", 0)
+    memory.save(now_s=0)
+    pay(memory, b"a", 1)
+    assert memory.hot[b"a"][NUMBER] == 2
+    assert names(memory.save(now_s=0)) == [b"a"]
+    assert memory.manifest("v").accounts == 1
+
+
+def test_where_little_comes_in_accounts_are_saved_after_the_interval() -> None:
+    memory = a_memory(interval_ms=10_000)
+    pay(memory, b"a", 0)
+    assert memory.save(now_s=100.0) == []
+    pay(memory, b"b", 1)
+    assert memory.save(now_s=109.9) == []
+    assert names(memory.save(now_s=110.1)) == [b"a"]
+    assert names(memory.save(now_s=120.0)) == [b"b"]
+
+
+def test_a_commit_saves_so_many_accounts_at_the_most() -> None:
+    memory = a_memory(replay_records=0, a_commit=2)
+    for offset, source in enumerate([b"a", b"b", b"c"]):
+        pay(memory, source, offset)
+    assert names(memory.save(now_s=0)) == [b"a", b"b"]
+    assert memory.manifest("v").low == 2
+    assert names(memory.save(now_s=0)) == [b"c"]
+
+
+def test_accounts_past_what_is_kept_are_dropped_and_those_that_are_new_may_lack_a_history() -> None:
+    memory = a_memory(replay_records=0, accounts=2)
+    for offset, source in enumerate([b"a", b"b", b"c"]):
+        pay(memory, source, offset, time_ms=1_000 * offset)
+    assert [source for source, packed in memory.save(now_s=0) if packed is None] == [b"a"]
+    assert (memory.dropped, len(memory)) == (1, 2)
+    assert memory.manifest("v").accounts == 2
+    pay(memory, b"a", 3, time_ms=5_000)
+    assert memory.hot[b"a"][NUMBER] == 1
+    assert memory.hot[b"a"][FLOOR] == 0  # the event time of what was dropped
+
+
+def test_what_was_saved_is_taken_up_where_it_was_left() -> None:
+    before, after = a_memory(replay_records=0), a_memory()
+    pay(before, b"a", 0)
+    for source, packed in before.save(now_s=0):
+        after.load(source, packed)
+    assert after.loaded(before.manifest("v")) is None
+    assert after.knows(b"a", 0)
+    assert not after.knows(b"a", 1)
+    assert not after.knows(b"b", 0)
+    pay(after, b"a", 1)
+    assert after.hot[b"a"][NUMBER] == 2
+
+
+def test_a_topic_that_lacks_accounts_is_found_out() -> None:
+    memory = a_memory()
+    manifest = Manifest(as_of=1, low=1, rules_version="v", accounts=1)
+    assert memory.loaded(manifest) == "it holds 0 accounts, where 1 were saved"
+
+
+def test_an_account_that_was_dropped_is_not_loaded() -> None:
+    memory = a_memory()
+    memory.load(b"a", b"...")
+    memory.load(b"a", None)
+    assert len(memory) == 0
+
+
+def test_what_is_new_in_a_memory_that_began_in_the_middle_may_lack_a_history() -> None:
+    complete, partial = a_memory(), a_memory(partial=True)
+    for memory in (complete, partial):
+        pay(memory, b"a", 7, time_ms=5_000)
+    assert complete.hot[b"a"][FLOOR] == NEVER
+    assert partial.hot[b"a"][FLOOR] == 5_000
+
+
+def test_no_account_has_the_manifests_name() -> None:
+    assert b"#" in MANIFEST_KEY  # which the contract allows in no account
