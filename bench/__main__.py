@@ -7,9 +7,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from bench.chapters import CHAPTERS, FULL, QUICK, Plan
+from bench.chapters import CHAPTERS
 from bench.draw import draw
 from bench.environments import WORK
+from bench.plan import FULL, QUICK, Plan
 from bench.processes import Failed
 from bench.report import machine, show
 from bench.topics import ROOT, a_broker

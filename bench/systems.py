@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 from bench import environments
 from bench.environments import PEERS
+from bench.rulebooks import ORIGINAL, Chosen
 from broker import jars
 
 COMMIT_INTERVAL_MS = 100
@@ -45,6 +46,14 @@ def _streams(*options: str) -> Callable[[], list[str]]:
     return lambda: [*environments.java("kafka_streams"), *options, source]
 
 
+def _detector(rules: Chosen) -> Callable[[], list[str]]:
+    def prepare() -> list[str]:
+        rules.write()
+        return [*_HERE, "-m", "detector"]
+
+    return prepare
+
+
 _EXACTLY, _AT_LEAST = "exactly once", "at least once"
 _LIBRDKAFKA = "batch.size 1 MB, linger.ms 20, fetch.message.max.bytes 4 MB, 200,000 queued"
 _EVERY = {"COMMIT_INTERVAL_MS": str(COMMIT_INTERVAL_MS)}
@@ -53,9 +62,9 @@ DETECTOR = System(
     name="detector",
     version="this",
     guarantee=_EXACTLY,
-    settings="its defaults",
-    prepare=lambda: [*_HERE, "-m", "detector"],
-    variables=_EVERY,
+    settings="its defaults, and the rule large_amount alone",
+    prepare=_detector(ORIGINAL),
+    variables={**_EVERY, "RULES_FILE": str(ORIGINAL.path)},
 )
 DETECTORS = replace(DETECTOR, name="detector x 2", processes=2)
 CONFLUENT = System(

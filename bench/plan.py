@@ -1,0 +1,62 @@
+"""How much is measured: all of it, or a part that takes minutes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.systems import (
+    BYTEWAX,
+    CONFLUENT,
+    DETECTOR,
+    DETECTORS,
+    FAUST,
+    PLAIN_LOOP,
+    QUIXSTREAMS,
+    STREAMS,
+    STREAMS_DEFAULT,
+    System,
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Records in the input, rounds, seconds of each latency, the records that wait when memory is
+    looked at, commit intervals in milliseconds, and loads by the second."""
+
+    records: int
+    rounds: int
+    latency_s: float
+    systems: Sequence[System]
+    waiting: Sequence[int]
+    intervals_ms: Sequence[int]
+    loads: Sequence[int]
+
+
+_COMPARED = (
+    DETECTOR,
+    DETECTORS,
+    CONFLUENT,
+    STREAMS,
+    STREAMS_DEFAULT,
+    QUIXSTREAMS,
+    BYTEWAX,
+    FAUST,
+    PLAIN_LOOP,
+)
+FULL = Plan(
+    records=5_000_000,
+    rounds=3,
+    latency_s=15,
+    systems=_COMPARED,
+    waiting=(1_000_000, 10_000_000),
+    intervals_ms=(10, 30, 100, 300, 1_000),
+    loads=(1_000, 20_000),
+)
+QUICK = Plan(
+    records=1_000_000,
+    rounds=1,
+    latency_s=5,
+    systems=(DETECTOR, CONFLUENT, STREAMS, PLAIN_LOOP),
+    waiting=(),
+    intervals_ms=(),
+    loads=(1_000,),
+)
