@@ -3,7 +3,7 @@
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 from kafka.structs import TopicPartition
@@ -92,7 +92,7 @@ class RulesTopic:
 
     def __init__(self, settings: DetectorSettings) -> None:
         self.published = Published(_topic(settings))
-        self._reader = PartitionReader(**_config(settings).for_a_reader())
+        self._reader = PartitionReader(**reader_settings(settings))
 
     def read_all(self) -> Published:
         """What the topic holds by now."""
@@ -155,6 +155,11 @@ def _topic(settings: DetectorSettings) -> str:
         raise SettingsError("RULES_TOPIC is not set: the topic that rules are published to")
     describe_topics(settings.kafka_broker_url, [topic])
     return topic
+
+
+def reader_settings(settings: DetectorSettings) -> dict[str, Any]:
+    """Of a consumer outside of the group, which reads what was committed."""
+    return _config(settings).for_a_reader()
 
 
 def _config(settings: DetectorSettings) -> StreamConfig:

@@ -70,6 +70,12 @@ class PartitionReader:
         return int(self._consumer.position(self._place))
 
     @property
+    def end(self) -> int:
+        """Behind the last record that was committed and follows none that is not."""
+        with translated(None):
+            return int(self._consumer.end_offsets([self._place])[self._place])
+
+    @property
     def at_end(self) -> bool:
         """Whether all has been read that stood there at the last look. What a Kafka transaction
         that is still open has written counts as not read."""

@@ -5,18 +5,16 @@ import os
 import sys
 from collections.abc import Sequence
 
-import structlog
-
-from detector.commands import run
+from detector.commands.explain import add_explain
 from detector.commands.rules import add_rules
+from detector.commands.run import add_run, run
+from detector.commands.tail import add_tail
 from detector.rules.file import RulesError
 from detector.settings import DetectorSettings
 from kafka_batch import StreamError
 from kafka_batch.service.settings import SettingsError
 
 _FINE, _REFUSED, _WRONG, _INTERRUPTED = 0, 1, 2, 130
-
-log = structlog.get_logger("detector")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,8 +48,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"settings, from the environment:\n{DetectorSettings.variables()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(command=run.run)
+    parser.set_defaults(command=run)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    run.add_run(commands)
+    add_run(commands)
     add_rules(commands)
+    add_explain(commands)
+    add_tail(commands)
     return parser
