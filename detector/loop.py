@@ -3,14 +3,16 @@
 import gc
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
+from detector.memory import Memory
 from detector.metrics import Metrics
 from detector.restoring import StateConfig
 from detector.routing import Limits, Routed, route
 from detector.rules import Rules
+from detector.rules.tree import Rulebook
 from detector.settings import DetectorSettings, StateMissing
 from detector.state import State
 from kafka_batch import (
@@ -34,7 +36,7 @@ _LAG_S = 1.0
 _SWITCH_S = 0.002
 # By default Python looks through all accounts in memory for cycles, which they don't have, whenever
 # a quarter of them is new.
-_GARBAGE = (10_000, 10, 1_000)
+GARBAGE = (10_000, 10, 1_000)
 _RESTORING_WAIT_MS = 1.0  # for other partitions' records, while one is restored
 
 log = structlog.get_logger("detector")
@@ -44,11 +46,19 @@ class Detector:
     """Judges transactions until it is told to stop."""
 
     def __init__(
-        self, settings: DetectorSettings, rules: Rules, metrics: Metrics, pulse: Pulse, stop: Stop
+        self,
+        settings: DetectorSettings,
+        rules: Rulebook,
+        metrics: Metrics,
+        pulse: Pulse,
+        stop: Stop,
+        news: Callable[[], Rulebook | None] = lambda: None,
     ) -> None:
+        """`news` tells of other rules that are to take the place of those in force."""
         self._settings = settings
-        self._rules = rules
+        self._news = news
         self._metrics = metrics
+        self._put_in_force(rules)
         self._pulse = pulse
         self._stop = stop
         self._report = _Report(metrics)
@@ -62,7 +72,7 @@ class Detector:
             kafka_batch.Refused: an operator must mend something first.
         """
         sys.setswitchinterval(_SWITCH_S)
-        gc.set_threshold(*_GARBAGE)
+        gc.set_threshold(*GARBAGE)
         self._pulse.beat()
         topics = self._topics()
         limits = Limits.of(topics[name] for name in self._settings.output_topics)
@@ -74,8 +84,7 @@ class Detector:
                 config, life, self._stop.deadline, self._member_id, life.before_commit
             ) as stream:
                 life.stream = stream
-                version, topic = self._rules.version, self._settings.transactions_topic
-                log.info("judging", rules_version=version, topic=topic)
+                self._say_what_judges()
                 try:
                     while not self._stop.requested:
                         self._turn(stream, state, limits)
@@ -85,17 +94,47 @@ class Detector:
         finally:
             state.close()
 
+    def _put_in_force(self, book: Rulebook) -> None:
+        may_change = self._settings.rules_topic is not None
+        self._rules = Rules(book, self._settings.state_max_events, may_change=may_change)
+        self._metrics.rules_in_force(book.version)
+
+    def _say_what_judges(self) -> None:
+        topic = self._settings.transactions_topic
+        log.info("judging", rules_version=self._rules.version, topic=topic)
+
+    def _take_news(self, state: State) -> None:
+        """From the next batch on, other rules judge, if there are any."""
+        book = self._news()
+        if book is not None and book.version != self._rules.version:
+            self._put_in_force(book)
+            state.switch(self._rules)
+            self._say_what_judges()
+
     def _turn(self, stream: Stream, state: State, limits: Limits) -> None:
+        self._take_news(state)
         state.restore(stream)
         batch = stream.read(_RESTORING_WAIT_MS if state.is_restoring else IDLE_WAIT_MS)
         if batch:
             now_ms = time.time_ns() // 1_000_000
-            routed = route(batch, self._rules, limits, now_ms, state.memory(batch.partition))
+            memory = state.memory(batch.partition)
+            routed = route(batch, self._rules, limits, now_ms, memory)
+            self._note_version(stream, batch, memory)
             self._send(stream, batch, routed)
             self._metrics.routed(routed, self._rules)
             self._metrics.rules(self._rules)
         self._pulse.beat()
         self._report.maybe(stream, state)
+
+    def _note_version(self, stream: Stream, batch: Batch, memory: Memory) -> None:
+        """Tells the log, in the Kafka transaction of this batch, where it is the first that other
+        rules judge."""
+        version, is_logged = self._rules.version, self._settings.rules_topic is not None
+        if is_logged and not (memory.is_logged and memory.rules_version == version):
+            place = f"{batch.topic}/{batch.partition}/{batch.offsets[0]}"
+            record = (time.time_ns() // 1_000_000, place.encode(), version.encode(), ())
+            stream.send(self._settings.rules_log_topic, 0, [record])
+        memory.rules_version, memory.is_logged = version, is_logged
 
     def _send(self, stream: Stream, batch: Batch, routed: Routed) -> None:
         settings = self._settings
@@ -117,6 +156,8 @@ class Detector:
         names = [settings.transactions_topic, *settings.output_topics]
         if self._keeps_state:
             names.append(settings.state_topic)
+        if settings.rules_topic is not None:
+            names.append(settings.rules_log_topic)
         known = describe_topics(settings.kafka_broker_url, names)
         if self._keeps_state:
             _require_as_many(known, settings.transactions_topic, settings.state_topic)

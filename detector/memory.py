@@ -25,7 +25,8 @@ class Manifest(msgspec.Struct, frozen=True):
 
     `as_of` is the input offset up to which (not included) all is judged, `low` that of the oldest
     touch that is not saved: what is between them must be replayed. `dropped_until` is the greatest
-    event time of an account that was dropped, for want of room.
+    event time of an account that was dropped, for want of room. `rules_version` judged the payment
+    before `as_of`; `is_logged` says whether the log of versions tells so.
     """
 
     as_of: int
@@ -33,6 +34,7 @@ class Manifest(msgspec.Struct, frozen=True):
     rules_version: str
     accounts: int
     dropped_until: int = NEVER
+    is_logged: bool = False
     format: int = 1
 
 
@@ -57,6 +59,8 @@ class Memory:
         self.layout = layout
         self.hot: dict[bytes, Account] = {}
         self.next_offset = 0
+        self.rules_version = ""  # that judged the payment before
+        self.is_logged = False  # that version, as that of the payment
         self.dropped = 0  # accounts, for want of room
         self.dropped_until = NEVER
         self._bounds = bounds
@@ -103,11 +107,18 @@ class Memory:
         saved: list[Saved] = [self._save(source) for source in [*due]]
         return [*saved, *self._drop()]
 
-    def manifest(self, rules_version: str) -> Manifest:
+    def manifest(self) -> Manifest:
         """Goes with every commit, behind what `save` gave."""
         oldest = next(iter(self.hot.values()), None)
         low = self.next_offset if oldest is None else oldest[FIRST]
-        return Manifest(self.next_offset, low, rules_version, self._stored, self.dropped_until)
+        return Manifest(
+            self.next_offset,
+            low,
+            self.rules_version,
+            self._stored,
+            self.dropped_until,
+            self.is_logged,
+        )
 
     def _reached(self, now_s: float) -> int:
         """How far the input had come an interval ago."""
@@ -156,6 +167,7 @@ class Memory:
         if manifest is None:
             return None
         self.dropped_until = manifest.dropped_until
+        self.rules_version, self.is_logged = manifest.rules_version, manifest.is_logged
         if manifest.accounts != self._stored:
             return f"it holds {self._stored} accounts, where {manifest.accounts} were saved"
         return None

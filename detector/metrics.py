@@ -54,6 +54,10 @@ class Metrics:
         self._inapplicable = self._counter(
             "rule_inapplicable", "Records in whose currency a rule has no amount", "rule"
         )
+        self._refused_rules = Counter(
+            "detector_rules_refused", "Published rules that could not be used", registry=registry
+        )
+        self._in_force = self._gauge("rules_in_force", "1 for the rules in force", "version")
         self._commits = Histogram(
             "detector_commit_duration_seconds",
             "Duration of commits",
@@ -91,6 +95,15 @@ class Metrics:
         for place, count in routed.hits.items():
             rule = rules.program.rules[place]
             counts.hits[rule.name, rule.mode.value] += count
+
+    def rules_in_force(self, version: str) -> None:
+        """From now on, until others are."""
+        self._in_force.clear()
+        self._in_force.labels(version).set(1)
+
+    def refused_rules(self) -> None:
+        """Rules were activated that can't be used; any thread may tell."""
+        self._refused_rules.inc()
 
     def lag(self, records: Mapping[int, int]) -> None:
         """Records yet to be read, by partition."""

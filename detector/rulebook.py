@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from detector.rules.file import load_file
 from detector.rules.tree import Kind, Param, Rule, Rulebook
+from detector.rules.trial import proven
 from detector.rules.version import book_version, versioned
 from detector.settings import DetectorSettings
 from kafka_batch.service.settings import SettingsError
@@ -16,10 +17,10 @@ def read_rules(settings: DetectorSettings) -> Rulebook:
     """The rules of the file, with the limit of large amounts that the settings give.
 
     Raises:
-        RulesError: there are mistakes in the file.
+        RulesError: there are mistakes in the file, or a test in it fails.
         SettingsError: the limit is given, and the file has no such rule.
     """
-    book = load_file(settings.rules_file)
+    book = proven(load_file(settings.rules_file), str(settings.rules_file))
     return book if settings.fraud_threshold is None else _with_limit(book, settings.fraud_threshold)
 
 

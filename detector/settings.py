@@ -82,9 +82,20 @@ class DetectorSettings(ServiceSettings):
             le=10**12,
             allow_inf_nan=False,
             description="the limit of the rule large_amount, 0 to 10^12, in any currency, in place "
-            "of that in the rules file",
+            "of that in RULES_FILE",
         ),
     ] = None
+    rules_topic: Annotated[
+        TopicName | None,
+        _topic(
+            "of published rules, followed while running; until a version of it is activated, and "
+            "without it, RULES_FILE counts"
+        ),
+    ] = None
+    rules_log_topic: Annotated[
+        TopicName,
+        _topic("that says which version judged each offset, where RULES_TOPIC is set"),
+    ] = "detector.rules-log"
     state_topic: Annotated[TopicName, _topic("of what is remembered of accounts")] = (
         "detector.state"
     )
@@ -134,10 +145,12 @@ class DetectorSettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _topics_differ(self) -> Self:
-        topics = (self.transactions_topic, *self.output_topics, self.state_topic)
-        if len(set(topics)) < len(topics):
-            names = (
-                "TRANSACTIONS_TOPIC, LEGIT_TOPIC, FRAUD_TOPIC, DEAD_LETTER_TOPIC and STATE_TOPIC"
-            )
-            raise ValueError(f"{names} must be five different topics; they are {', '.join(topics)}")
+        topics = {
+            name.upper(): value
+            for name, value in self
+            if name.endswith("_topic") and value is not None
+        }
+        if len({*topics.values()}) < len(topics):
+            given = ", ".join(f"{name}={value}" for name, value in topics.items())
+            raise ValueError(f"topics must be different ones: {given}")
         return self

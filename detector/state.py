@@ -98,7 +98,7 @@ class State:
             records: list[Record] = [
                 (now_ms, source, packed, ()) for source, packed in memory.save(time.monotonic())
             ]
-            manifest = _encode(memory.manifest(self._rules.version))
+            manifest = _encode(memory.manifest())
             records.append((now_ms, MANIFEST_KEY, manifest, ()))
             stream.send(self._config.topic, partition, records)
 

@@ -51,11 +51,11 @@ class PartitionReader:
         self._fetched.clear()
         self._consumer.seek(self._place, offset)
 
-    def read(self) -> Batch | None:
+    def read(self, wait_ms: float = _WAIT_MS) -> Batch | None:
         """The next batch, if one comes soon."""
         with translated(None):
             if not self._fetched:
-                self._fetched = self._consumer.fetch(_WAIT_MS)[::-1]
+                self._fetched = self._consumer.fetch(wait_ms)[::-1]
             if not self._fetched:
                 return None
             batch = self._fetched.pop().batch()
@@ -68,6 +68,12 @@ class PartitionReader:
         if self._fetched:
             return self._next_offset
         return int(self._consumer.position(self._place))
+
+    @property
+    def end(self) -> int:
+        """Behind the last record that was committed and follows none that is not."""
+        with translated(None):
+            return int(self._consumer.end_offsets([self._place])[self._place])
 
     @property
     def at_end(self) -> bool:

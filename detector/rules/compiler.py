@@ -78,8 +78,12 @@ class Program:
         source: bytes,
     ) -> list[Outcome]:
         """Judges a payment and remembers it, with what came of each rule that applies."""
-        judge = self._compile(currency, lambda its: self._careful(its, always=True))
-        places = judge(account, time_ms, amount, target, currency.encode(), source)
+        if currency not in self._compiled:
+            telling = self._compile(currency, lambda its: self._careful(its, always=True))
+            self._compiled[currency] = telling
+        places = self._compiled[currency](
+            account, time_ms, amount, target, currency.encode(), source
+        )
         return [Outcome(self.rules[n].name, *rest) for n, *rest in places]
 
     # -- source

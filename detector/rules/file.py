@@ -26,7 +26,7 @@ from detector.rules.tree import (
 from detector.rules.version import book_version, versioned
 from detector.rules.walk import with_window
 
-__all__ = ["RulesError", "load", "load_file"]
+__all__ = ["RulesError", "load", "load_file", "read_text"]
 
 _FORMAT = "1"
 _REQUIRED = ("name", "mode", "observed", "threshold", "reason")
@@ -41,15 +41,23 @@ def load_file(path: Path) -> Rulebook:
     Raises:
         RulesError: it can't be read, or there are mistakes in it.
     """
+    return load(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a rules file; of one that is too large, as much as shows that it is.
+
+    Raises:
+        RulesError: it can't be read.
+    """
     try:
         with path.open("rb") as file:
             read = file.read(MAX_BYTES + 1)
-        text = read.decode(errors="strict" if len(read) <= MAX_BYTES else "replace")
+        return read.decode(errors="strict" if len(read) <= MAX_BYTES else "replace")
     except OSError as error:
         raise _unreadable(path, f"can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise _unreadable(path, f"byte {error.start} of the file is not UTF-8") from error
-    return load(text, str(path))
 
 
 def load(text: str, name: str = "rules.yaml") -> Rulebook:

@@ -78,10 +78,13 @@ def _counting(judge: Judge, counts: Counter[int], places: Iterable[int]) -> Judg
 class Rules:
     """All rules of a book, in force.
 
-    `failures` and `inapplicable` count by the place of a rule in `program.rules`.
+    `failures` and `inapplicable` count by the place of a rule in `program.rules`. With
+    `may_change`, others may follow in their place, and accounts are remembered for those.
     """
 
-    def __init__(self, book: Rulebook, most_events: int = 1_000) -> None:
+    def __init__(
+        self, book: Rulebook, most_events: int = 1_000, *, may_change: bool = False
+    ) -> None:
         self.book = book
         self.version = book.version
         self.failures: Counter[int] = Counter()
@@ -92,8 +95,9 @@ class Rules:
         self.judges = _Judges(self.program, self.inapplicable)
         self._reasons = Reasons(self.program.rules, book.version)
         features = {name for rule in self.program.rules for name in _features(rule)}
-        self.remembers = not features <= _OF_THE_RECORD
-        self.screen = Screen(self._least_amount()) if features <= _OF_THE_PRICE else None
+        self.remembers = may_change or not features <= _OF_THE_RECORD
+        of_the_price = not may_change and features <= _OF_THE_PRICE
+        self.screen = Screen(self._least_amount()) if of_the_price else None
         self.verdict_on_price = lru_cache(_KEPT_VERDICTS)(self._verdict_on_price)
 
     def verdict(self, hits: Sequence[Hit], payment: Payment, account: Account) -> Verdict:

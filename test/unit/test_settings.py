@@ -26,6 +26,8 @@ WRONG = {
             "FRAUD_TOPIC": ("", "a/b"),
             "DEAD_LETTER_TOPIC": ("", "ä"),
             "RULES_FILE": ("", "no-such-file", "/", "x" * 5_000),
+            "RULES_TOPIC": ("", "a b", "x" * 250),
+            "RULES_LOG_TOPIC": ("", "a b"),
             "STATE_TOPIC": ("", "a b"),
             "STATE_REPLAY_MAX": ("", "x", "-1", "1" + "0" * 10),
             "STATE_INTERVAL_MS": ("", "x", "0", "-1", "86400001"),
@@ -96,8 +98,11 @@ def test_several_brokers_may_be_named() -> None:
 
 
 def test_the_topics_must_differ() -> None:
-    with pytest.raises(SettingsError, match="must be five different topics; they are"):
+    message = "topics must be different ones: .*LEGIT_TOPIC=x, FRAUD_TOPIC=x"
+    with pytest.raises(SettingsError, match=message):
         DetectorSettings.from_environment({"LEGIT_TOPIC": "x", "FRAUD_TOPIC": "x"})
+    with pytest.raises(SettingsError, match="topics must be different ones"):
+        DetectorSettings.from_environment({"RULES_TOPIC": "detector.state"})
 
 
 @pytest.mark.parametrize("service", [DetectorSettings, GeneratorSettings])

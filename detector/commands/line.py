@@ -1,0 +1,57 @@
+"""The command line: what may be asked for, and what its end says."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from detector.commands.explain import add_explain
+from detector.commands.rules import add_rules
+from detector.commands.run import add_run, run
+from detector.commands.tail import add_tail
+from detector.rules.file import RulesError
+from detector.settings import DetectorSettings
+from kafka_batch import StreamError
+from kafka_batch.service.settings import SettingsError
+
+_FINE, _REFUSED, _WRONG, _INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs what the command line asks for, and returns the exit status."""
+    asked = _parser().parse_args(arguments)
+    try:
+        status: int = asked.command(asked)
+        sys.stdout.flush()
+    except (RulesError, SettingsError) as error:
+        return _say(error, _WRONG)
+    except StreamError as error:
+        return _say(error, _REFUSED)
+    except BrokenPipeError:  # who reads what we write has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FINE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return status
+
+
+def _say(error: Exception, status: int) -> int:
+    sys.stderr.write(f"detector: {error}\n")
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m detector",
+        description="Judges transactions: reads them from Kafka and republishes each, exactly "
+        "once, to the legit, the fraud or the dead-letter topic.",
+        epilog=f"settings, from the environment:\n{DetectorSettings.variables()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=run)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    add_run(commands)
+    add_rules(commands)
+    add_explain(commands)
+    add_tail(commands)
+    return parser

@@ -1,0 +1,109 @@
+"""run and create-topics: the detector as a service."""
+
+import argparse
+import os
+from contextlib import ExitStack
+
+import structlog
+
+from detector.following import Following
+from detector.loop import Detector
+from detector.metrics import Metrics
+from detector.rulebook import read_rules
+from detector.settings import DetectorSettings
+from kafka_batch import Refused, create_topics
+from kafka_batch.service.anew import run_until_done
+from kafka_batch.service.health import Pulse
+from kafka_batch.service.logs import set_up_logs
+from kafka_batch.service.metrics import serve_metrics
+from kafka_batch.service.stop import Stop
+
+_REFUSED = 1
+_COMPACT = {"cleanup.policy": "compact"}
+# What was saved of an account counts until it is saved again; what a crash leaves to be read is
+# about twice the accounts.
+STATE_TOPIC_CONFIGS = {
+    **_COMPACT,
+    "segment.bytes": str(64 << 20),
+    "segment.ms": "600000",
+    "max.compaction.lag.ms": "600000",
+    "min.cleanable.dirty.ratio": "0.1",
+    "delete.retention.ms": "86400000",
+}
+# Headers are added to a record: the output topics take this much more than the input's default.
+_OUTPUT_MAX_BYTES = str(1_048_588 + (64 << 10))
+
+log = structlog.get_logger("detector")
+
+
+def add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The commands, with their arguments."""
+    commands.add_parser("run", help="judge transactions, until told to stop (the default)")
+    making = commands.add_parser("create-topics", help="make the topics that are not there yet")
+    making.set_defaults(command=make_topics)
+
+
+def run(_: argparse.Namespace) -> int:
+    """Judges until told to stop. Returns 0, or 1 where an operator must mend something first.
+
+    Raises:
+        RulesError: the rules can't be used.
+        SettingsError: a variable has a wrong value.
+    """
+    stop = Stop()
+    stop.on_signals()
+    settings = DetectorSettings.from_environment(os.environ)
+    set_up_logs(settings.log_level)
+    try:
+        with ExitStack() as to_end:
+            _judge(settings, stop, to_end)
+    except Refused as reason:
+        log.error("giving up", reason=str(reason))
+        return _REFUSED
+    return 0
+
+
+def _judge(settings: DetectorSettings, stop: Stop, to_end: ExitStack) -> None:
+    pulse = Pulse(settings.health_file)
+    metrics = Metrics(pulse.age_s)
+    serve_metrics(settings.metrics_port, metrics.registry)
+    of_the_file = read_rules(settings)
+    if settings.rules_topic is None:
+        detector = Detector(settings, of_the_file, metrics, pulse, stop)
+    else:
+        following = Following(settings, metrics)
+        to_end.callback(following.close)
+        run_until_done(following.begin, stop)
+        first = following.news() or of_the_file
+        detector = Detector(settings, first, metrics, pulse, stop, following.news)
+    run_until_done(detector.run, stop)
+    log.info("stopped", **metrics.committed_total)
+
+
+def make_topics(_: argparse.Namespace) -> int:
+    """Makes the topics that the settings name. Returns and raises as `run`."""
+    stop = Stop()
+    stop.on_signals()
+    settings = DetectorSettings.from_environment(os.environ)
+    set_up_logs(settings.log_level)
+    try:
+        run_until_done(lambda: _create_topics(settings), stop)
+    except Refused as reason:
+        log.error("giving up", reason=str(reason))
+        return _REFUSED
+    return 0
+
+
+def _create_topics(settings: DetectorSettings) -> None:
+    larger = {"max.message.bytes": _OUTPUT_MAX_BYTES}
+    topics = {
+        settings.transactions_topic: {},
+        **dict.fromkeys(settings.output_topics, larger),
+        settings.state_topic: STATE_TOPIC_CONFIGS,
+    }
+    url, replicas = settings.kafka_broker_url, settings.topic_replication_factor
+    made = create_topics(url, topics, settings.topic_partitions, replicas)
+    if settings.rules_topic is not None:
+        of_rules = dict.fromkeys((settings.rules_topic, settings.rules_log_topic), _COMPACT)
+        made += create_topics(url, of_rules, 1, replicas)
+    log.info("topics are there", made=made)

@@ -1,0 +1,84 @@
+"""Inline tests, run by the very functions that judge payments."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from detector.rules.account import Account
+from detector.rules.compiler import Hit, Program
+from detector.rules.mistakes import Mistake, Place, RulesError
+from detector.rules.proof import Failure, Finding, amount_of, failures
+from detector.rules.reasons import Payment as Judged
+from detector.rules.reasons import Reasons
+from detector.rules.tree import Mode, Payment, Rule, Rulebook
+
+_MOST_EVENTS = 100_000  # more than a file's tests have payments
+
+
+def compiled(rule: Rule, payments: Sequence[Payment]) -> list[Finding]:
+    """Judges payments by one rule, compiled as it is for the stream (`proof.Engine`).
+
+    Each account is kept twice: what fires is what the stream's function says, and what was
+    observed where nothing fires is what the same rule tells when asked to tell always.
+    """
+    trial = _Trial(rule)
+    return [trial.finding(payment) for payment in payments]
+
+
+def proven(book: Rulebook, name: str) -> Rulebook:
+    """The book, whose inline tests hold; `name` is what messages call it.
+
+    Raises:
+        RulesError: a test fails: one line, of the first that does.
+    """
+    found = next(failures(book, compiled), None)
+    if found is not None:
+        raise TestFailed(name, found)
+    return book
+
+
+class TestFailed(RulesError):
+    """A rules file with an inline test that fails."""
+
+    __test__ = False  # of ours, not of pytest's
+
+    def __init__(self, name: str, failure: Failure) -> None:
+        super().__init__(name, [Mistake(Place(failure.case.line, 1), "a test fails")])
+        self.args = (failure.describe(name),)
+
+
+class _Trial:
+    def __init__(self, rule: Rule) -> None:
+        active = replace(rule, mode=Mode.ACTIVE)
+        self._program = Program(Rulebook((active,), ""), _MOST_EVENTS)
+        self._reasons = Reasons(self._program.rules, "")
+        self._judged: dict[str, Account] = {}
+        self._told: dict[str, Account] = {}
+
+    def finding(self, payment: Payment) -> Finding:
+        currency, amount = payment.currency, amount_of(payment)
+        source, target = payment.source.encode(), payment.target.encode()
+        seen = Judged(payment.at_ms, amount, currency.encode(), source, target)
+        told = self._program.outcomes(
+            self._account(self._told, payment), payment.at_ms, amount, target, currency, source
+        )
+        account, judge = self._account(self._judged, payment), self._program.judge(currency)
+        hits = judge(account, payment.at_ms, amount, target, currency.encode(), source)
+        if hits:
+            _, observed, threshold = hits[0]
+            return Finding(True, observed, threshold, self._text(hits, seen))  # noqa: FBT003
+        _, _, observed, threshold = told[0] if told else (None, None, None, None)
+        return Finding(False, observed, threshold, None)  # noqa: FBT003
+
+    def _account(self, accounts: dict[str, Account], payment: Payment) -> Account:
+        known = accounts.get(payment.source)
+        if known is None:
+            known = self._program.layout.new(payment.at_ms, payment.currency.encode(), 0)
+            accounts[payment.source] = known
+        return known
+
+    def _text(self, hits: Sequence[Hit], payment: Judged) -> str:
+        block = self._reasons.headers(hits, payment, partial=False)
+        written = dict(block.decoded()) if block else {}
+        (reason,) = json.loads(written["reasons"] or b"")
+        return str(reason["text"])
