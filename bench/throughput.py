@@ -51,12 +51,12 @@ def measure(
             "DEAD_LETTER_TOPIC": dead,
         }
         with (
-            Ends(broker, [legit, fraud]) as ends,
+            Ends(broker, [legit, fraud, dead]) as ends,
             running(system, {**broker.variables(), **names}) as its,
         ):
             run = _watch(its, ends, records, to_the_end=to_the_end)
             counts = ends.by_topic()
-        share = counts[fraud] / sum(counts.values())
+        share = counts[fraud] / max(1, counts[legit] + counts[fraud])
         if not _FRAUDS[0] < share < _FRAUDS[1]:
             raise Failed(f"{system.name} found {share:.1%} frauds")
     return run

@@ -3,14 +3,15 @@
 import gc
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 
 import structlog
 
 from detector.memory import Memory
 from detector.metrics import Metrics
 from detector.restoring import StateConfig
-from detector.routing import Limits, Routed, route
+from detector.routing import DeadLetter, Limits, Routed, route
 from detector.rules import Rules
 from detector.rules.tree import Rulebook
 from detector.settings import DetectorSettings, StateMissing
@@ -143,8 +144,20 @@ class Detector:
             stream.forward(batch, settings.legit_topic, routed.legit, noted)
         if routed.fraud:
             stream.forward(batch, settings.fraud_topic, routed.fraud, routed.fraud_headers)
-        for letter in routed.dead:
-            stream.replace(batch, settings.dead_letter_topic, letter.record)
+        if routed.dead:
+            self._send_dead(stream, batch, routed.dead)
+
+    def _send_dead(self, stream: Stream, batch: Batch, dead: Iterable[DeadLetter]) -> None:
+        """In offset order: those that are whole many at once, the others one by one."""
+        topic = self._settings.dead_letter_topic
+        for whole, run in groupby(dead, key=lambda letter: letter.record is None):
+            letters = list(run)
+            if whole:
+                rows = [letter.row for letter in letters]
+                headers = [letter.headers for letter in letters]
+                stream.forward(batch, topic, rows, headers, [it.timestamp_ms for it in letters])
+            for record in [letter.record for letter in letters if letter.record]:
+                stream.replace(batch, topic, record)
 
     @property
     def _keeps_state(self) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
+from detector.careful import Unreadable
 from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory
 from detector.rules import Rules
-from detector.transaction import Unreadable, parse, read_fields
+from detector.transaction import parse, read_fields
 from kafka_batch import Batch, PartitionReader, Refused
 
 _TURN_S = 0.05  # other partitions wait so long

@@ -6,22 +6,32 @@ Values in, values out: nothing is sent here.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import compress
 from operator import not_
+from typing import NamedTuple
 
+from detector.careful import Unreadable
 from detector.memory import Memory
 from detector.rules import INNOCENT, Payment, Rules, Verdict
-from detector.transaction import Screen, Unreadable, parse, read_fields
+from detector.transaction import Screen, parse, read_fields
 from kafka_batch import Batch, HeaderBlock, Record, TopicLimits, encode_tail, record_size
 
+_KEPT_FAULTS = 1 << 12
+_UNSCREENED = b"\n"
+_NO_TIMESTAMP = -1
+_LONGEST_MS = (1 << 62) - 1  # further off sums overflow, the broker's too
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A row that gets no verdict, and the record that tells of it in its place."""
+
+class DeadLetter(NamedTuple):
+    """A row that gets no verdict: it is passed on with another timestamp, mostly its own, and with
+    headers that say why. Where the topic would refuse that, `record` tells of it in its place."""
 
     row: int
     code: str
-    record: Record
+    timestamp_ms: int
+    headers: HeaderBlock
+    record: Record | None = None
 
 
 @dataclass(slots=True)
@@ -47,27 +57,46 @@ class Routed:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What every output topic takes: bytes of a record with its headers, and the milliseconds
-    that a timestamp may be ahead of the broker's clock."""
+    that a timestamp may be ahead of the broker's clock, and behind it."""
 
     max_bytes: int
     max_ahead_ms: int
+    max_behind_ms: int = _LONGEST_MS
 
     @classmethod
     def of(cls, topics: Iterable[TopicLimits]) -> "Limits":
         """The strictest of several topics' limits."""
         known = list(topics)
-        return cls(min(t.max_bytes for t in known), min(t.max_ahead_ms for t in known))
+        return cls(
+            min(topic.max_bytes for topic in known),
+            min(_LONGEST_MS, *(topic.max_ahead_ms for topic in known)),
+            min(_LONGEST_MS, *(topic.max_behind_ms for topic in known)),
+        )
 
-    def latest_ms(self, now_ms: int) -> int:
-        """The latest timestamp that is taken now."""
-        return now_ms + self.max_ahead_ms
+    def times(self, now_ms: int) -> range:
+        """The timestamps that are taken now; a record may also have none."""
+        return range(now_ms - self.max_behind_ms, now_ms + self.max_ahead_ms + 1)
 
-    def room(self, batch: Batch, now_ms: int) -> int:
+    def refuse(self, timestamp_ms: int, now_ms: int) -> bool:
+        """Whether the timestamp is not taken now."""
+        return timestamp_ms not in self.times(now_ms) and timestamp_ms != _NO_TIMESTAMP
+
+    def room(self, batch: Batch) -> int:
         """By how many bytes every record of the batch may grow and be taken; negative where one
         may not be taken as it is."""
-        if max(batch.timestamps) > self.latest_ms(now_ms):
-            return -1
         return self.max_bytes - record_size(max(map(len, batch.tails)))
+
+    def refused(self, batch: Batch, now_ms: int, room: int) -> list[int]:
+        """The rows that may not be taken as they are, by the batch's `room`."""
+        times, stamps = self.times(now_ms), batch.timestamps
+        if room >= 0 and max(stamps) in times and min(stamps) in times:
+            return []
+        most = self.max_bytes - record_size(0)
+        return [
+            row
+            for row, (ms, tail) in enumerate(zip(stamps, batch.tails, strict=True))
+            if (ms not in times and ms != _NO_TIMESTAMP) or len(tail) > most
+        ]
 
 
 def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int, memory: Memory) -> Routed:
@@ -94,13 +123,14 @@ class _Batch:
         self.rules = rules
         self.limits = limits
         self.now_ms = now_ms
-        self.room = limits.room(batch, now_ms)
+        self.room = limits.room(batch)
+        self.refused = frozenset(limits.refused(batch, now_ms, self.room))
         self.routed = Routed()
 
     def place(self, row: int, verdict: Verdict) -> None:
         """Sends a row where its verdict says, if its topic takes it."""
         routed, headers = self.routed, verdict.headers
-        tight = self.room < (len(headers.encoded) if headers else 0)
+        tight = row in self.refused or (headers and len(headers.encoded) > self.room)
         if tight and (fault := _fault(self.batch, row, headers, self.limits, self.now_ms)):
             self.bury(row, fault)
             return
@@ -124,14 +154,12 @@ class _Batch:
 
 
 def _route_by_price(its: _Batch, screen: Screen) -> None:
-    batch, rows = its.batch, range(len(its.batch))
-    if its.room >= 0:
-        held = screen.held(batch.values)
-        its.routed.legit += compress(rows, map(not_, held))
-        rest = _route_plain(its, held)
-    else:
-        rest = [*rows]
-    for row in rest:
+    batch = its.batch
+    held = [*screen.held(batch.values)]
+    for row in its.refused:
+        held[row] = batch.values[row] or _UNSCREENED
+    its.routed.legit += compress(range(len(held)), map(not_, held))
+    for row in _route_plain(its, held):
         outcome = parse(batch.values[row])
         if isinstance(outcome, Unreadable):
             its.bury(row, outcome)
@@ -162,7 +190,7 @@ def _route_by_account(its: _Batch, memory: Memory) -> None:
     batch, rules = its.batch, its.rules
     hot, judges, legit = memory.hot.get, rules.judges, its.routed.legit
     amounts = rules.amounts
-    exact = its.room < 0
+    refused = its.refused
     rows = zip(batch.offsets, batch.timestamps, read_fields(batch.values), strict=True)
     for row, (offset, time_ms, (source, target, text, currency, other)) in enumerate(rows):
         if other:
@@ -178,7 +206,7 @@ def _route_by_account(its: _Batch, memory: Memory) -> None:
         if hits:
             payment = Payment(time_ms, amount, currency, source, target)
             its.place(row, rules.verdict(hits, payment, account))
-        elif exact:
+        elif row in refused:
             its.place(row, INNOCENT)
         else:
             legit.append(row)
@@ -188,8 +216,8 @@ def _fault(
     batch: Batch, row: int, headers: HeaderBlock | None, limits: Limits, now_ms: int
 ) -> Unreadable | None:
     """Why the broker would refuse the row as it is."""
-    if batch.timestamps[row] > limits.latest_ms(now_ms):
-        return Unreadable("bad_timestamp", "the timestamp is further ahead than the topics take")
+    if limits.refuse(batch.timestamps[row], now_ms):
+        return Unreadable("bad_timestamp", "the timestamp is further off than the topics take")
     size, most = record_size(len(batch.tails[row]), headers), limits.max_bytes
     if size > most:
         return Unreadable("too_large", f"{size} bytes with headers; the topics take {most}")
@@ -199,22 +227,28 @@ def _fault(
 def _dead_letter(
     batch: Batch, row: int, fault: Unreadable, limits: Limits, now_ms: int
 ) -> DeadLetter:
-    """The record as it came, with headers that say what is wrong; what the broker would refuse
-    of it is left out, and found at its origin."""
-    timestamp_ms, key, value = batch.timestamps[row], batch.keys[row], batch.values[row]
-    headers: list[tuple[str, bytes | None]] = [
-        ("error", fault.code.encode()),
-        ("error_detail", fault.detail.encode()),
-        ("origin", f"{batch.topic}/{batch.partition}/{batch.offsets[row]}".encode()),
-    ]
-    if timestamp_ms > limits.latest_ms(now_ms):
-        headers.append(("origin_timestamp", str(timestamp_ms).encode()))
+    timestamp_ms = batch.timestamps[row]
+    origin = f"{batch.topic}/{batch.partition}/{batch.offsets[row]}"
+    headers = _why(fault).then(("origin", origin.encode()))
+    if limits.refuse(timestamp_ms, now_ms):
+        headers = headers.then(("origin_timestamp", b"%d" % timestamp_ms))
         timestamp_ms = now_ms
-    own = batch.headers[row]
-    for record in (
-        (timestamp_ms, key, value, [*own, *headers]),
-        (timestamp_ms, key, None, [*own, *headers]),
-    ):
-        if record_size(len(encode_tail(*record[1:]))) <= limits.max_bytes:
-            return DeadLetter(row, fault.code, record)
-    return DeadLetter(row, fault.code, (timestamp_ms, None, None, headers))
+    record = None
+    if record_size(len(batch.tails[row]), headers) > limits.max_bytes:
+        record = _cut(batch, row, timestamp_ms, headers, limits)
+    return DeadLetter(row, fault.code, timestamp_ms, headers, record)
+
+
+@lru_cache(_KEPT_FAULTS)
+def _why(fault: Unreadable) -> HeaderBlock:
+    return HeaderBlock.of([("error", fault.code.encode()), ("error_detail", fault.detail.encode())])
+
+
+def _cut(batch: Batch, row: int, timestamp_ms: int, headers: HeaderBlock, limits: Limits) -> Record:
+    """What of a dead letter the topic takes: without its value, and where that doesn't suffice,
+    without its key and its own headers too. The rest is found at its origin."""
+    ours = headers.decoded()
+    record = timestamp_ms, batch.keys[row], None, [*batch.headers[row], *ours]
+    if record_size(len(encode_tail(*record[1:]))) <= limits.max_bytes:
+        return record
+    return timestamp_ms, None, None, ours

@@ -1,29 +1,21 @@
 """A transaction, and the one place where bytes become one.
 
-A value either is a valid `Transaction`, which nothing needs to check again, or `Unreadable`, with
-a code of the table in docs/dead-letters.md. The contract is strict, since the next reader may
-understand a doubtful record differently: a field that stands twice, a number in quotes, NaN.
+A value either is a valid `Transaction`, which nothing needs to check again, or `Unreadable`.
 
 A plain record, as the generator and most producers write it, is recognised as wholly valid by one
-regular expression; whatever that doesn't match is read with care.
+regular expression; whatever that doesn't match is read with care (`detector.careful`).
 """
 
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
+from detector.careful import ACCOUNT, CURRENCY, Unreadable, read_with_care
 from detector.money import digits, minor_units
 
-MAX_AMOUNT = 10**12
-_FIELDS = ("source", "target", "amount", "currency")
-
-_ACCOUNT = r"[A-Za-z0-9._:-]{1,64}"
 _WHOLE = "0|[1-9][0-9]{0,11}"
 _FRACTION = r"[0-9]{1,4}"
-_CURRENCY = "[A-Z]{3}"
 
 
 def _plain(account: str, amount: str, currency: str, space: str = " ?") -> tuple[str, str]:
@@ -35,18 +27,17 @@ def _plain(account: str, amount: str, currency: str, space: str = " ?") -> tuple
     )
 
 
-_AMOUNT_AND_CURRENCY = rf"({_WHOLE})(?:\.({_FRACTION}))?", f"({_CURRENCY})"
-_PLAIN = re.compile("".join(_plain(f"({_ACCOUNT})", *_AMOUNT_AND_CURRENCY)).encode())
-_PRICE = re.compile(_plain("", *_AMOUNT_AND_CURRENCY)[1].encode())
+_PARTS_OF_A_PRICE = rf"({_WHOLE})(?:\.({_FRACTION}))?", f"({CURRENCY})"
+_PLAIN = re.compile("".join(_plain(f"({ACCOUNT})", *_PARTS_OF_A_PRICE)).encode())
+_PRICE = re.compile(_plain("", *_PARTS_OF_A_PRICE)[1].encode())
 _FIELDS_OF_A_LINE = "".join(
-    _plain(f"({_ACCOUNT})", rf"((?:{_WHOLE})(?:\.{_FRACTION})?)", f"({_CURRENCY})")
+    _plain(f"({ACCOUNT})", rf"((?:{_WHOLE})(?:\.{_FRACTION})?)", f"({CURRENCY})")
 )
 _FIELD_LINE = re.compile(_FIELDS_OF_A_LINE.encode())
 _FIELD_LINES = re.compile(rf"^(?:{_FIELDS_OF_A_LINE}|(.+))$".encode(), re.MULTILINE)
 _KEPT_AMOUNTS = 1 << 17
 _NOTHING = b"\n"  # stands for a value of no bytes, or none
-_IS_ACCOUNT = re.compile(_ACCOUNT)
-_IS_CURRENCY = re.compile("[A-Z]{3}")
+_A_LINE = b"-"  # that is no transaction
 
 
 class Transaction(NamedTuple):
@@ -57,17 +48,6 @@ class Transaction(NamedTuple):
     target: bytes
     amount: int
     currency: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Why a value is no transaction: a code for machines, and a line for a person.
-
-    The line holds nothing of the value itself, which could forge what a log shows.
-    """
-
-    code: str
-    detail: str
 
 
 def parse(value: bytes | None) -> Transaction | Unreadable:
@@ -81,6 +61,15 @@ def parse(value: bytes | None) -> Transaction | Unreadable:
         return _parse_with_care(value)
     source, target, *price = plain.groups()
     return Transaction(source, target, *_price(*price))
+
+
+def _parse_with_care(value: bytes) -> Transaction | Unreadable:
+    read = read_with_care(value)
+    if isinstance(read, Unreadable):
+        return read
+    source, target, amount, currency = read
+    units = minor_units(amount, currency)
+    return Transaction(source.encode(), target.encode(), units, currency.encode())
 
 
 def parse_price(text: bytes) -> tuple[int, bytes]:
@@ -110,19 +99,24 @@ them, and all of the value behind."""
 def read_fields(values: Sequence[bytes | None]) -> Sequence[Fields]:
     """The fields of many values at once: of one call, which takes a third of what a call for each
     would."""
-    lines = b"\n".join(values) if all(values) else b""  # type: ignore[arg-type]
-    if not lines or lines.count(b"\n") != len(values) - 1:  # none in one, or two lines
-        return [_fields(value or _NOTHING) for value in values]
+    lines, odd = _in_lines(values)
     found: list[Fields] = _FIELD_LINES.findall(lines)
+    for row in odd:
+        found[row] = b"", b"", b"", b"", values[row] or _NOTHING
     return found
 
 
-def _fields(value: bytes) -> Fields:
-    plain = _FIELD_LINE.fullmatch(value)
-    if plain is None:
-        return b"", b"", b"", b"", value
-    source, target, amount, currency = plain.groups()
-    return source, target, amount, currency, b""
+def _in_lines(values: Sequence[bytes | None]) -> tuple[bytes, Sequence[int]]:
+    """The values as one text, each in its line; and the rows of those that can't stand in one,
+    which are no bytes, none at all, or several lines. Something that is no transaction does."""
+    lines = b"\n".join(values) if all(values) else b""  # type: ignore[arg-type]
+    if lines and lines.count(b"\n") == len(values) - 1:
+        return lines, ()
+    odd = [row for row, value in enumerate(values) if not value or b"\n" in value]
+    known: list[bytes | None] = [*values]
+    for row in odd:
+        known[row] = _A_LINE
+    return b"\n".join(known), odd  # type: ignore[arg-type]
 
 
 class Amounts(dict[bytes, int]):
@@ -160,22 +154,19 @@ class Screen:
         Of another plain transaction it is the text from the amount on (`parse_price`); of
         anything else it is at least as long as the value.
         """
-        lines = b"\n".join(values) if all(values) else b""  # type: ignore[arg-type]
-        if not lines or lines.count(b"\n") != len(values) - 1:  # none in one, or two lines
-            return [self._held(value) if value else _NOTHING for value in values]
-        spaced = lines.startswith(b'{"source": ')
-        return (self._spaced if spaced else self._compact).findall(lines)
-
-    def _held(self, value: bytes) -> bytes:
-        found = self._compact.fullmatch(value)
-        return value if found is None else found[1] or b""
+        lines, odd = _in_lines(values)
+        spaced = lines.count(b'{"source": ') > len(values) // 2
+        held: list[bytes] = (self._spaced if spaced else self._compact).findall(lines)
+        for row in odd:
+            held[row] = values[row] or _NOTHING
+        return held
 
 
 def _lines(less: str, space: str) -> re.Pattern[bytes]:
     """Matches any line. Its group is empty where the amount is less, which is tried first; else
     it holds the rest of the line: from the amount on in a plain record, or all of it."""
-    names, price = _plain(_ACCOUNT, f"(?:{less})(?:\\.{_FRACTION}|)", _CURRENCY, space)
-    any_price = _plain("", f"(?:{_WHOLE})(?:\\.{_FRACTION}|)", _CURRENCY, space)[1]
+    names, price = _plain(ACCOUNT, f"(?:{less})(?:\\.{_FRACTION}|)", CURRENCY, space)
+    any_price = _plain("", f"(?:{_WHOLE})(?:\\.{_FRACTION}|)", CURRENCY, space)[1]
     lines = f"^(?:{names}{price}|(?:{names}(?={any_price}$)|)(.+))$"
     return re.compile(lines.encode(), re.MULTILINE)
 
@@ -195,98 +186,3 @@ def _less_than(bound: int) -> str:
     if len(numeral) > 1:
         choices.append(f"[1-9][0-9]{{0,{len(numeral) - 2}}}")
     return "|".join([*choices, "0"])
-
-
-class _Refused(ValueError):
-    """Carries an `Unreadable` out of the JSON parser."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        self.unreadable = Unreadable(code, detail)
-        super().__init__(detail)
-
-
-class _Number(str):
-    """The text of a JSON number, kept until it is known whether it matters."""
-
-    __slots__ = ()
-
-
-class _Object(dict[str, Any]):
-    """A JSON object that knows which of the contract's fields it holds more than once."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.doubled = [name for name in _FIELDS if names.count(name) > 1]
-
-
-def _not_in_json(_: str) -> NoReturn:
-    raise _Refused("not_json", "NaN and Infinity are not numbers in JSON")
-
-
-_decoder = json.JSONDecoder(
-    object_pairs_hook=_Object,
-    parse_float=_Number,
-    parse_int=_Number,
-    parse_constant=_not_in_json,
-)
-
-
-def _parse_with_care(value: bytes) -> Transaction | Unreadable:
-    try:
-        fields = _object(value)
-        named = "1 to 64 ASCII letters, digits, or - _ . :"
-        source = _matching(fields, "source", _IS_ACCOUNT, named)
-        target = _matching(fields, "target", _IS_ACCOUNT, named)
-        amount = _amount(fields["amount"])
-        currency = _matching(fields, "currency", _IS_CURRENCY, "three capital letters A to Z")
-        units = minor_units(amount, currency)
-        return Transaction(source.encode(), target.encode(), units, currency.encode())
-    except _Refused as refused:
-        return refused.unreadable
-
-
-def _object(value: bytes) -> _Object:
-    try:
-        found = _decoder.decode(value.decode())
-    except UnicodeDecodeError as error:
-        raise _Refused("not_utf8", f"byte {error.start} is not UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise _Refused("not_json", f"not JSON at character {error.pos}") from error
-    except RecursionError as error:
-        raise _Refused("too_deep", "the JSON is nested too deeply to be read") from error
-    if not isinstance(found, _Object):
-        raise _Refused("not_object", f"the value is JSON {_kind(found)}, expected an object")
-    if found.doubled:
-        raise _Refused("duplicate_field", f"{found.doubled[0]} stands more than once")
-    for name in _FIELDS:
-        if name not in found:
-            raise _Refused("missing_field", f"{name} is missing")
-    return found
-
-
-def _matching(fields: _Object, name: str, pattern: re.Pattern[str], allowed: str) -> str:
-    text = fields[name]
-    if not isinstance(text, str) or isinstance(text, _Number):
-        raise _Refused(f"bad_{name}", f"{name} is JSON {_kind(text)}, expected a string")
-    if not pattern.fullmatch(text):
-        raise _Refused(f"bad_{name}", f"{name} is not {allowed}")
-    return text
-
-
-def _amount(number: Any) -> Decimal:
-    if not isinstance(number, _Number):
-        raise _Refused("bad_amount", f"amount is JSON {_kind(number)}, expected a number")
-    rough = float(number)
-    # A tiny exponent is zero here, and a huge one infinite, before Decimal meets its own limits.
-    exact = Decimal(number) if 0 < rough < 2 * MAX_AMOUNT else Decimal(0)
-    if not 0 <= rough < 2 * MAX_AMOUNT or exact > MAX_AMOUNT:
-        raise _Refused("bad_amount", f"amount is not between 0 and {MAX_AMOUNT}")
-    return exact
-
-
-def _kind(found: Any) -> str:
-    if found is None:
-        return "null"
-    kinds = {_Object: "object", list: "array", bool: "boolean", _Number: "number", str: "string"}
-    return kinds[type(found)]

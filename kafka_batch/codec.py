@@ -25,6 +25,8 @@ Record = tuple[int, bytes | None, bytes | None, Headers]
 _KEPT = 1 << 14
 _NULL = b"\x01"  # the length -1
 _MOST_VARINT_BITS = 63
+_WORD, _SIGN = 1 << 64, 1 << 63
+_FAR = 1 << 62  # a base timestamp past which sums may not fit into 64 bits
 _UNLIKE = 64  # records that are read each on its own where they are not alike
 
 # A record's first five bytes hold, as most records are, its length in one byte or two, its
@@ -47,11 +49,17 @@ class _Varints(dict[int, bytes]):
         return bytes(encoded)
 
 
+def wrapped_timestamp(number: int) -> int:
+    """A timestamp, or the delta between two, as it is in 64 bits, which it may not fit into:
+    timestamps can be further apart, and adding the wrapped delta brings them back."""
+    return (number + _SIGN) % _WORD - _SIGN
+
+
 class _Stamps(dict[int, bytes]):
     """A front's middle, by timestamp delta: the attributes, which are zero, and the delta."""
 
     def __missing__(self, delta: int) -> bytes:
-        stamp = b"\x00" + _varints[delta]
+        stamp = b"\x00" + _varints[wrapped_timestamp(delta)]
         if -_KEPT < delta < _KEPT:
             self[delta] = stamp
         return stamp
@@ -94,7 +102,8 @@ def decode(
         ValueError: the bytes are not so many records.
     """
     # Where no offset is missing they need not be read.
-    way = _decode_dense if count == last_offset - base_offset + 1 else _decode_sparse
+    dense = count == last_offset - base_offset + 1 and -_FAR < base_timestamp < _FAR
+    way = _decode_dense if dense else _decode_sparse
     try:
         columns, end = way(records, count, base_offset, base_timestamp)
     except (IndexError, struct.error) as error:
@@ -194,6 +203,7 @@ class _Run:
                 rare = key_size > 127 or size & 1
             if rare:
                 stamp, _, tail, value, stop, end = _read_record(records, position)
+                stamp = 2 * (wrapped_timestamp(base + (stamp >> 1)) - base)
             timestamps.append(base + (stamp >> 1))
             values.append(records[value:stop] if stop >= value else None)
             tails.append(records[tail:end])
@@ -249,7 +259,7 @@ def _decode_sparse(
     for _ in range(count):
         stamp, delta, tail, value, stop, position = _read_record(records, position)
         offsets.append(base_offset + delta)
-        columns.timestamps.append(base_timestamp + (stamp >> 1))
+        columns.timestamps.append(wrapped_timestamp(base_timestamp + (stamp >> 1)))
         columns.values.append(records[value:stop] if stop >= value else None)
         columns.tails.append(records[tail:position])
     return columns, position
@@ -281,6 +291,8 @@ def read_varint(encoded: bytes, position: int) -> tuple[int, int]:
         if shift > _MOST_VARINT_BITS:
             raise ValueError("a varint of more than 64 bits")
     found |= byte << shift
+    if shift == _MOST_VARINT_BITS:
+        found &= _WORD - 1
     return found >> 1 ^ -(found & 1), position + 1
 
 
@@ -346,6 +358,10 @@ class HeaderBlock(NamedTuple):
     def of(cls, headers: Headers) -> "HeaderBlock":
         """Encodes headers."""
         return cls(len(headers), _encode_headers(headers))
+
+    def then(self, *headers: Header) -> "HeaderBlock":
+        """These headers and, behind them, others."""
+        return HeaderBlock(self.number + len(headers), self.encoded + _encode_headers(headers))
 
     def decoded(self) -> list[Header]:
         """The headers in it."""

@@ -11,7 +11,7 @@ from kafka.structs import TopicPartition
 
 from kafka_batch.batch import Batch, EncodedBatch, PlainBatch
 from kafka_batch.client import Consumer
-from kafka_batch.codec import decode
+from kafka_batch.codec import decode, wrapped_timestamp
 
 _MOST_BATCHES = 32
 _MOST_RECORDS = 5_000  # of one read: a signal is seen within some 100 ms
@@ -130,7 +130,7 @@ def _of_records(tp: TopicPartition, records: Sequence[Any], leader_epoch: int) -
         topic=tp.topic,
         partition=tp.partition,
         offsets=[record.offset for record in records],
-        timestamps=[record.timestamp for record in records],
+        timestamps=[wrapped_timestamp(record.timestamp) for record in records],
         keys=[record.key for record in records],
         values=[record.value for record in records],
         headers=[record.headers for record in records],

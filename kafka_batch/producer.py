@@ -78,12 +78,14 @@ class BatchProducer(Producer):
         topic: str,
         rows: Sequence[int],
         extra_headers: Sequence[HeaderBlock | None] | None = None,
+        timestamps: Sequence[int] | None = None,
     ) -> None:
         """Passes on the batch's chosen rows: key, value, timestamp and headers unchanged.
 
-        `extra_headers`, one for each row or none, are appended to the record's own. A record keeps
-        its partition number, modulo those that the topic has: what was in one partition stays in
-        one, in order, also where the batch's topic gets further partitions later.
+        `extra_headers`, one for each row or none, are appended to the record's own; `timestamps`
+        stand in the place of its own. A record keeps its partition number, modulo those that the
+        topic has: what was in one partition stays in one, in order, also where the batch's topic
+        gets further partitions later.
 
         Raises:
             KafkaTimeoutError: the topic is not known, and no broker says more in time.
@@ -97,9 +99,9 @@ class BatchProducer(Producer):
                     append_headers(tail, block, bare=bare) if block else tail
                     for tail, block in zip(tails, extra_headers, strict=True)
                 ]
-            self._extend_encoded(partition, _pick(batch.timestamps, rows), tails)
+            self._extend_encoded(partition, timestamps or _pick(batch.timestamps, rows), tails)
         else:
-            self._extend_one_by_one(partition, _records(batch, rows, extra_headers))
+            self._extend_one_by_one(partition, _records(batch, rows, extra_headers, timestamps))
 
     def replace(self, batch: Batch, topic: str, record: Record) -> None:
         """Sends a record in the place of one of the batch: to where `forward` would pass it on."""
@@ -193,10 +195,14 @@ def _pick(column: Sequence[_T], rows: Sequence[int]) -> Sequence[_T]:
 
 
 def _records(
-    batch: Batch, rows: Sequence[int], extra: Sequence[HeaderBlock | None] | None
+    batch: Batch,
+    rows: Sequence[int],
+    extra: Sequence[HeaderBlock | None] | None,
+    timestamps: Sequence[int] | None,
 ) -> Iterator[Record]:
-    timestamps, keys, values, headers = batch.timestamps, batch.keys, batch.values, batch.headers
+    keys, values, headers = batch.keys, batch.values, batch.headers
+    stamps = timestamps or _pick(batch.timestamps, rows)
     for position, row in enumerate(rows):
         block = extra[position] if extra else None
         own = [*headers[row], *block.decoded()] if block else headers[row]
-        yield timestamps[row], keys[row], values[row], own
+        yield stamps[position], keys[row], values[row], own

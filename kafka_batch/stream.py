@@ -141,13 +141,14 @@ class Stream:
         topic: str,
         rows: Sequence[int],
         extra_headers: Sequence[HeaderBlock | None] | None = None,
+        timestamps: Sequence[int] | None = None,
     ) -> None:
         """Passes on the chosen rows of the batch that was read last: see `BatchProducer.forward`.
 
         Raises:
             StreamError: the stream must be closed.
         """
-        self._send(lambda: self._producer.forward(batch, topic, rows, extra_headers))
+        self._send(lambda: self._producer.forward(batch, topic, rows, extra_headers, timestamps))
 
     def replace(self, batch: Batch, topic: str, record: Record) -> None:
         """Sends a record in the place of one of the batch: see `BatchProducer.replace`.

@@ -19,6 +19,8 @@ from kafka_batch.errors import Refused, StartAnew, one_line, translate
 
 _MAX_BYTES = "max.message.bytes"
 _MAX_AHEAD = "message.timestamp.after.max.ms"
+_MAX_BEHIND = "message.timestamp.before.max.ms"
+_EVER_MS = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,13 @@ class TopicLimits:
     """What a topic takes.
 
     `max_bytes` bounds a batch of records, headers and all; `max_ahead_ms` how far a timestamp may
-    be ahead of the broker's clock. The defaults are Kafka's.
+    be ahead of the broker's clock, `max_behind_ms` how far behind it. The defaults are Kafka's.
     """
 
     partitions: int
     max_bytes: int = 1_048_588
     max_ahead_ms: int = 3_600_000
+    max_behind_ms: int = _EVER_MS
 
 
 def describe_topics(bootstrap_servers: str, names: Iterable[str]) -> dict[str, TopicLimits]:
@@ -91,7 +94,7 @@ def _admin(bootstrap_servers: str) -> Admin:
 
 
 def _configs(admin: Admin, names: list[str]) -> dict[str, Mapping[str, Any]]:
-    wanted = [_MAX_BYTES, _MAX_AHEAD]
+    wanted = [_MAX_BYTES, _MAX_AHEAD, _MAX_BEHIND]
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in names]
     described: dict[str, Mapping[str, Any]] = admin.describe_configs(
         resources, config_filter="all"
@@ -105,6 +108,10 @@ def _limits(name: str, topic: Mapping[str, Any], configs: Mapping[str, Any]) -> 
         raise Refused(f"topic {name!r} does not exist: create it, or mend the name")
     if problem is not NoError:
         raise Refused(f"topic {name!r}: {one_line(problem())}")
-    limits = {"max_bytes": configs.get(_MAX_BYTES), "max_ahead_ms": configs.get(_MAX_AHEAD)}
+    limits = {
+        "max_bytes": configs.get(_MAX_BYTES),
+        "max_ahead_ms": configs.get(_MAX_AHEAD),
+        "max_behind_ms": configs.get(_MAX_BEHIND),
+    }
     known = {key: int(config["value"]) for key, config in limits.items() if config is not None}
     return TopicLimits(len(topic["partitions"]), **known)

@@ -79,9 +79,9 @@ def transaction(number: int, amount: str = "5.00") -> bytes:
     return f"{{{fields}}}".encode()
 
 
-def send(topics: Topics, records: Sequence[tuple[int, Record]]) -> None:
+def send(topics: Topics, records: Sequence[tuple[int, Record]], **settings: object) -> None:
     """Writes (partition, record) pairs to the input, in order."""
-    producer = BatchProducer(bootstrap_servers=topics.bootstrap_servers, linger_ms=20)
+    producer = BatchProducer(bootstrap_servers=topics.bootstrap_servers, linger_ms=20, **settings)
     try:
         for partition, record in records:
             producer.extend(TopicPartition(topics.transactions, partition), [record])

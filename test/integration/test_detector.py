@@ -85,37 +85,6 @@ def test_a_fraud_says_which_rule_fired_and_why(topics: Topics, tmp_path: Path) -
     assert reason["text"] == "950.50 USD is at least 950.00 USD."
 
 
-def test_what_cannot_be_read_becomes_a_dead_letter_and_the_rest_goes_on(
-    topics: Topics, tmp_path: Path
-) -> None:
-    hostile = {
-        b"": "empty_value",
-        None: "null_value",
-        b"\xff\xfe": "not_utf8",
-        b"{": "not_json",
-        b"[1]": "not_object",
-        b'{"source":"a"}': "missing_field",
-        transaction(1, '"900"'): "bad_amount",
-        transaction(1, "1e400"): "bad_amount",
-        transaction(1, "-1"): "bad_amount",
-        transaction(1, "NaN"): "not_json",
-        b"[" * 100_000: "too_deep",
-        b"x" * 900_000: "not_json",
-        transaction(1)[:-1] + b',"amount":1}': "duplicate_field",
-    }
-    sent = [(0, (1, None, value, [("own", b"x")])) for value in hostile]
-    sent.insert(5, (0, (1, None, transaction(2), ())))
-    send(topics, sent)
-    with running(topics, tmp_path / "log"):
-        wait_until_judged(topics, len(sent))
-    dead = committed(topics, topics.dead_letter)
-    assert {r.value: dict(r.headers)["error"].decode() for r in dead} == hostile
-    assert all(r.headers[0] == ("own", b"x") and r.timestamp == 1 for r in dead)
-    origins = {dict(r.headers)["origin"].decode() for r in dead}
-    assert origins == {f"{topics.transactions}/0/{n}" for n in range(len(sent)) if n != 5}
-    assert [r.value for r in committed(topics, topics.legit)] == [transaction(2)]
-
-
 def test_what_the_output_topics_would_refuse_becomes_a_dead_letter(
     kafka: Any, new_topic: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -153,23 +122,6 @@ def test_output_topics_that_take_small_batches_only_are_no_obstacle(
     send_numbered(topics, 0, 4_000)
     with running(topics, tmp_path / "log"):
         assert numbers(wait_until_judged(topics, 4_000)) == list(range(4_000))
-
-
-def test_a_record_of_the_largest_size_the_input_takes_is_delivered(
-    topics: Topics, tmp_path: Path
-) -> None:
-    note = b"x" * (1_048_588 - 300)
-    sent = [
-        (0, (1, b"k", transaction(1, "900")[:-1] + b',"note":"' + note + b'"}', ())),
-        (1, (1, b"k", b"not JSON " + note, ())),
-    ]
-    send(topics, sent)
-    with running(topics, tmp_path / "log"):
-        found = wait_until_judged(topics, 2)
-    assert {r.topic: r.value for r in found} == {
-        topics.fraud: sent[0][1][2],
-        topics.dead_letter: sent[1][1][2],
-    }
 
 
 DIES_BEFORE_COMMIT = """

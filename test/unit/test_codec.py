@@ -138,6 +138,20 @@ def test_the_client_reads_what_is_written_here_as_what_it_writes(
     assert bytes(builder.buffer()) == written(records)
 
 
+any_time = st.sampled_from([-(2**63), -1, 0, 2**63 - 1]) | st.integers(-(2**63), 2**63 - 1)
+
+
+@given(times=st.lists(any_time, min_size=1, max_size=80), skipped=st.booleans())
+@settings(deadline=None)
+def test_timestamps_further_apart_than_64_bits_come_back(
+    times: list[int], *, skipped: bool
+) -> None:
+    tails = [codec.encode_tail(b"k", b"v" * 90, ())] * len(times)
+    encoded = codec.encode(tails, times, times[0], 0)
+    last = len(times) - 1 + skipped
+    assert codec.decode(encoded, len(times), 0, last, times[0]).timestamps == times
+
+
 @given(records=batches, size=st.integers(60, 3_000))
 @settings(deadline=None)
 def test_a_batch_takes_what_fits_and_at_least_one_record(records: list[Record], size: int) -> None:
@@ -236,6 +250,10 @@ def test_a_byte_that_changed_on_the_way_is_noticed(at: int) -> None:
 def test_bytes_that_are_no_records_are_refused(records: bytes) -> None:
     with pytest.raises(ValueError, match=r"record|varint"):
         codec.decode(records, 2, 0, 1, 0)
+
+
+def test_bits_past_the_64th_are_dropped_as_the_broker_does() -> None:
+    assert codec.read_varint(b"\xff" * 9 + b"\x7f", 0) == (-(2**63), 10)
 
 
 @given(st.integers(-(2**63), 2**63 - 1))

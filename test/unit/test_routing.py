@@ -28,8 +28,8 @@ def a_batch(
     )
 
 
-def routed(batch: Batch, rules: Rules = RULES) -> Routed:
-    return route(batch, rules, LIMITS, NOW_MS, Memory(rules.layout, Bounds()))
+def routed(batch: Batch, rules: Rules = RULES, limits: Limits = LIMITS) -> Routed:
+    return route(batch, rules, limits, NOW_MS, Memory(rules.layout, Bounds()))
 
 
 def test_each_row_has_one_destination_in_offset_order() -> None:
@@ -53,35 +53,43 @@ def test_a_fraud_gets_the_headers_of_its_verdict() -> None:
 
 
 def test_a_dead_letter_is_the_record_with_headers_of_its_own() -> None:
-    batch = a_batch(FINE, b"?", headers=[("own", None)])
-    (letter,) = routed(batch).dead
-    assert letter.record == (
-        NOW_MS,
-        b"k",
-        b"?",
-        [
-            ("own", None),
-            ("error", b"not_json"),
-            ("error_detail", b"not JSON at character 0"),
-            ("origin", b"in/3/11"),
-        ],
-    )
+    (letter,) = routed(a_batch(FINE, b"?", headers=[("own", None)])).dead
+    assert (letter.row, letter.timestamp_ms, letter.record) == (1, NOW_MS, None)
+    assert letter.headers.decoded() == [
+        ("error", b"not_json"),
+        ("error_detail", b"not JSON at character 0"),
+        ("origin", b"in/3/11"),
+    ]
 
 
 def test_a_timestamp_may_be_as_far_ahead_as_the_topics_take() -> None:
     latest = NOW_MS + LIMITS.max_ahead_ms
     assert routed(a_batch(FINE, timestamp_ms=latest)).legit == [0]
     (letter,) = routed(a_batch(FINE, timestamp_ms=latest + 1)).dead
-    assert letter.code == "bad_timestamp"
-    timestamp_ms, _, value, headers = letter.record
-    assert (timestamp_ms, value) == (NOW_MS, FINE)
-    assert dict(headers)["origin_timestamp"] == str(latest + 1).encode()
+    assert (letter.code, letter.timestamp_ms, letter.record) == ("bad_timestamp", NOW_MS, None)
+    assert dict(letter.headers.decoded())["origin_timestamp"] == str(latest + 1).encode()
+
+
+def test_a_timestamp_may_be_as_far_behind_as_the_topics_take_or_there_may_be_none() -> None:
+    limits = Limits(10_000, 3_600_000, max_behind_ms=1_000)
+    earliest = NOW_MS - limits.max_behind_ms
+    for fine in (earliest, -1):
+        assert routed(a_batch(FINE, timestamp_ms=fine), limits=limits).legit == [0]
+    (letter,) = routed(a_batch(FINE, timestamp_ms=earliest - 1), limits=limits).dead
+    assert (letter.code, letter.timestamp_ms) == ("bad_timestamp", NOW_MS)
+
+
+def test_one_timestamp_too_far_ahead_is_no_matter_to_the_rows_beside_it() -> None:
+    values, timestamps = [FINE, LARGE, FINE, b"?"], [NOW_MS, NOW_MS, 2**63 - 1, NOW_MS]
+    batch = PlainBatch("in", 3, range(4), timestamps, [None] * 4, values, [()] * 4)
+    found = routed(batch)
+    assert (found.legit, found.fraud) == ([0], [1])
+    assert [(it.row, it.code) for it in found.dead] == [(2, "bad_timestamp"), (3, "not_json")]
 
 
 def test_a_record_that_is_unreadable_and_ahead_gets_a_timestamp_the_broker_takes() -> None:
     (letter,) = routed(a_batch(b"?", timestamp_ms=2 * NOW_MS)).dead
-    assert letter.code == "not_json"
-    assert letter.record[0] == NOW_MS
+    assert (letter.code, letter.timestamp_ms) == ("not_json", NOW_MS)
 
 
 def padded(value: bytes, size: int) -> bytes:
@@ -91,6 +99,7 @@ def padded(value: bytes, size: int) -> bytes:
 def test_a_record_too_large_for_the_topics_leaves_its_value_at_its_origin() -> None:
     (letter,) = routed(a_batch(padded(FINE, 11_000))).dead
     assert letter.code == "too_large"
+    assert letter.record is not None
     _, key, value, headers = letter.record
     assert (key, value) == (b"k", None)
     assert dict(headers)["origin"] == b"in/3/10"
@@ -99,6 +108,7 @@ def test_a_record_too_large_for_the_topics_leaves_its_value_at_its_origin() -> N
 def test_a_key_too_large_for_the_topics_is_left_out_too() -> None:
     batch = a_batch(FINE, key=b"k" * 11_000, headers=[("own", b"x")])
     (letter,) = routed(batch).dead
+    assert letter.record is not None
     _, key, value, headers = letter.record
     assert (key, value) == (None, None)
     assert [name for name, _ in headers] == ["error", "error_detail", "origin"]
@@ -112,5 +122,5 @@ def test_a_record_that_fits_only_without_the_headers_of_a_verdict_is_too_large()
 
 
 def test_the_limits_are_the_strictest_of_the_topics() -> None:
-    topics = [TopicLimits(4, 1_000, 50), TopicLimits(4, 500, 60)]
-    assert Limits.of(topics) == Limits(500, 50)
+    topics = [TopicLimits(4, 1_000, 50, 9), TopicLimits(4, 500, 60)]
+    assert Limits.of(topics) == Limits(500, 50, 9)
