@@ -63,8 +63,10 @@ def answering(bootstrap_servers: str) -> list[str]:
 def _silence(server: str) -> str | None:
     """Why a server doesn't answer; None where it does."""
     host, _, port = server.rpartition(":")
+    deadline = time.monotonic() + _PROBE_S
     try:
         with socket.create_connection((host, int(port)), timeout=_PROBE_S) as probe:
+            probe.settimeout(max(_SLICE_S, deadline - time.monotonic()))
             probe.sendall(_API_VERSIONS)
             return None if probe.recv(1) else "the connection was closed"
     except OSError as error:
@@ -280,6 +282,16 @@ class Consumer(KafkaConsumer):
     def rejoin_as(self, member_id: str) -> None:
         """Joins the group under a member id that it may know; if it doesn't, under a new one."""
         self._coordinator.reset_generation(member_id)
+
+    def close(self, autocommit: bool = False, timeout_ms: float | None = None) -> None:  # noqa: FBT001, FBT002  # the original's signature
+        """Leaves the group, also where a join is pending [22], and closes."""
+        coordinator = self._coordinator
+        if coordinator.rebalance_in_progress() and coordinator.coordinator_id is not None:
+            # The broker reads no further request of a connection whose join it has yet to answer:
+            # by its plain id it is reached through another one.
+            number = str(coordinator.coordinator_id).removeprefix("coordinator-")
+            coordinator.coordinator_id = int(number)
+        super().close(autocommit=autocommit, timeout_ms=timeout_ms)
 
     def refresh_metadata(self, timeout_s: float) -> None:
         """Learns the partitions of the topics subscribed to.

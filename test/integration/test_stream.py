@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 import pytest
 from conftest import Kafka
 from detecting import Topics, committed, numbers, send_numbered, some_topics, wait_until
+from kafka import KafkaAdminClient
 
 from kafka_batch import Batch, StartAnew, Stream, StreamConfig
 
@@ -162,3 +164,19 @@ def join_and_leave(topics: Topics, told: Told) -> None:
         deadline = time.monotonic() + 60
         while not told.words and time.monotonic() < deadline:
             assert stream.read() is None
+
+
+def test_a_stream_that_is_closed_while_it_joins_leaves_the_group_at_once(
+    topics: Topics, stream: Stream
+) -> None:
+    """Else the group would wait for its session to end, 10 s, and its partitions stand still."""
+    wait_until(lambda: stream.read() is None and stream.member_id, "the first has joined")
+    with a_stream(topics, Told()) as joining:
+        wait_until(lambda: joining.read() is None and members(topics) == 2, "a second one joins")
+        assert joining._consumer._coordinator.rebalance_in_progress()  # the first has yet to rejoin
+    assert members(topics) == 1
+
+
+def members(topics: Topics) -> int:
+    with closing(KafkaAdminClient(bootstrap_servers=topics.bootstrap_servers)) as admin:
+        return len(admin.describe_groups([topics.group])[topics.group]["members"])
