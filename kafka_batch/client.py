@@ -9,7 +9,10 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -28,6 +31,7 @@ _CONNECT_MS = 1_000
 _CONNECT_PAUSE_MS = 50
 _RECEIVE_BYTES = 1 << 20
 _PROBE_S = 2.0
+_ASK_S = 1.0
 # A request for the API versions, as every client's first: size, API key, version, correlation id,
 # and no client id.
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
@@ -41,7 +45,8 @@ def never() -> float:
 
 
 def answering(bootstrap_servers: str) -> list[str]:
-    """Those of the servers (host:port, with commas between) that answer a request.
+    """Those of the servers (host:port, with commas between) that answer a request, without waiting
+    for the slow ones once there is one.
 
     The client bootstraps from one at random, and where that one is connected and silent, as a
     paused machine is, it waits there until its time is up and fails [21].
@@ -50,13 +55,21 @@ def answering(bootstrap_servers: str) -> list[str]:
         KafkaConnectionError: none does.
     """
     servers = [server.strip() for server in bootstrap_servers.split(",")]
-    with ThreadPoolExecutor(len(servers)) as probes:
-        problems = dict(zip(servers, probes.map(_silence, servers), strict=True))
-    found = [server for server, problem in problems.items() if problem is None]
+    probes: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
+    for server in servers:
+        probe = partial(lambda one: probes.put((one, _silence(one))), server)
+        Thread(target=probe, name=f"probe {server}", daemon=True).start()
+    found: list[str] = []
+    problem: str | None = f"nothing within {2 * _PROBE_S:.0f} s"
+    with suppress(Empty):
+        for _ in servers:
+            server, silence = probes.get(timeout=_SLICE_S if found else 2 * _PROBE_S)
+            if silence is None:
+                found.append(server)
+            else:
+                problem = silence
     if not found:
-        raise KafkaConnectionError(
-            f"no broker answers at {bootstrap_servers}: {problems[servers[-1]]}"
-        )
+        raise KafkaConnectionError(f"no broker answers at {bootstrap_servers}: {problem}")
     return found
 
 
@@ -76,8 +89,23 @@ def _silence(server: str) -> str | None:
 class PatientClient(KafkaNetClient):
     """Says "not ready yet" of a broker that can't be reached, where the original raises [2].
 
-    The raise makes the sender drop a transactional request that nobody completes afterwards.
+    The raise makes the sender drop a transactional request that nobody completes afterwards. And
+    pauses between attempts to connect, also where something in front of a broker that is gone
+    takes the connection and closes it, where the original tries on without a pause [23].
     """
+
+    def __init__(self, *args: Any, **configs: Any) -> None:
+        super().__init__(*args, **configs)
+        self._reset_backoff = self._manager.reset_backoff
+        self._manager.reset_backoff = self._connected
+
+    def _connected(self, node_id: Any) -> None:
+        """Is called when an attempt is over, whatever came of it."""
+        connection = self._manager._conns.get(node_id)
+        if connection is None or not connection.init_future.succeeded():
+            self._manager.update_backoff(node_id)
+        else:
+            self._reset_backoff(node_id)
 
     def await_ready(self, node_id: int, timeout_ms: int = 30_000) -> bool:
         try:
@@ -223,9 +251,16 @@ class Producer(KafkaProducer):
         self._wait(lambda slice_s: result.wait(slice_s * 1000), deadline, what)
 
     def _wait(self, done: Callable[[float], object], deadline: float, what: str) -> None:
+        ask_at = time.monotonic() + _ASK_S
         while not done(_SLICE_S):
-            if time.monotonic() >= min(deadline, self._give_up_at()):
+            now = time.monotonic()
+            if now >= min(deadline, self._give_up_at()):
                 raise KafkaTimeoutError(f"no answer from the broker in time: {what}")
+            if now >= ask_at:
+                # A broker that is silent may have lost its partitions to others: what is sent
+                # next must go to these.
+                self._metadata.request_update()
+                ask_at = now + _ASK_S
 
 
 class _NameBytes(bytes):
