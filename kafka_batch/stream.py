@@ -95,6 +95,7 @@ class Stream:
         self._member: ConsumerGroupMetadata | None = None
         self._failure: StreamError | None = None
         self._predecessor = member_id
+        self._mark = ""  # of the topic as it is now, in the metadata of committed offsets
         self._producer, self._consumer = self._open()
         self._identity = self._producer.identity  # that the open Kafka transaction began with
 
@@ -213,6 +214,7 @@ class Stream:
         if self._config.instance_id is None:
             consumer.rejoin_as(self._predecessor)
         consumer.refresh_metadata(_METADATA_TIMEOUT_S)
+        self._mark = consumer.tie_to(self._config.topic)
         return consumer
 
     # -- reading
@@ -236,7 +238,7 @@ class Stream:
         if not self._offsets:
             self._commit_at = time.monotonic() + self._config.commit_interval_ms / 1000
         self._offsets[TopicPartition(batch.topic, batch.partition)] = OffsetAndMetadata(
-            batch.next_offset, "", batch.leader_epoch
+            batch.next_offset, self._mark, batch.leader_epoch
         )
         self._caught_up = not self._fetched and not any(self._consumer.lag().values())
 

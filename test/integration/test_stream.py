@@ -10,7 +10,7 @@ from conftest import Kafka
 from detecting import Topics, committed, numbers, send_numbered, some_topics, wait_until
 from kafka import KafkaAdminClient
 
-from kafka_batch import Batch, StartAnew, Stream, StreamConfig
+from kafka_batch import Batch, Refused, StartAnew, Stream, StreamConfig, create_topics
 
 LONG_MS = 5_000  # of a commit interval: commits come when all has been read
 
@@ -180,3 +180,37 @@ def test_a_stream_that_is_closed_while_it_joins_leaves_the_group_at_once(
 def members(topics: Topics) -> int:
     with closing(KafkaAdminClient(bootstrap_servers=topics.bootstrap_servers)) as admin:
         return len(admin.describe_groups([topics.group])[topics.group]["members"])
+
+
+def test_an_input_that_is_made_anew_is_read_from_its_beginning(
+    topics: Topics, stream: Stream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where it is longer by then than the old one was, and offsets of that were kept."""
+    send_numbered(topics, 0, 40)
+    forward_until(stream, topics.legit, 40)
+    stream.commit()
+    with closing(KafkaAdminClient(bootstrap_servers=topics.bootstrap_servers)) as admin:
+        kept = wait_until(lambda: admin.list_group_offsets(topics.group)[topics.group], "stable")
+        admin.delete_topics([topics.transactions])
+        wait_until(lambda: topics.transactions not in admin.list_topics(), "it is deleted")
+        wait_until(lambda: made(topics), "it is made anew")
+        send_numbered(topics, 40, 80)
+        with pytest.raises(StartAnew, match="was deleted, and made anew"):
+            forward_until(stream, topics.legit, 80)
+        stream.close()
+        assert not any(
+            error.errno for error in admin.alter_group_offsets(topics.group, kept).values()
+        )
+    with a_stream(topics, Told()) as another:
+        forward_until(another, topics.legit, 80)
+        another.commit()
+    assert numbers(committed(topics, topics.legit)) == list(range(120))
+    assert "was made anew: partition 0 is read from its beginning" in caplog.text
+
+
+def made(topics: Topics) -> bool:
+    """Creates the input, which the broker refuses until the old one is gone for good."""
+    try:
+        return bool(create_topics(topics.bootstrap_servers, {topics.transactions: {}}, 4, 1))
+    except Refused:
+        return False
