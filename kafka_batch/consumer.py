@@ -20,7 +20,7 @@ _MARK = "of topic "
 _METADATA_TIMEOUT_S = 4.0
 # Between two fetches: in a longer one, a topic can be deleted, made anew and filled, and a fetch by
 # its name would go on in the middle of the new one.
-_PAUSE_S = 0.1
+_PAUSE_S = 1.0
 _MOST_BATCHES = 32
 _MOST_RECORDS = 5_000  # of one read: a signal is seen within some 100 ms
 _COLUMNS_SINCE = 2  # version of the record format
@@ -107,7 +107,9 @@ class BatchConsumer(Consumer):
         self._in_doubt |= time.monotonic() - self._fetched_at > _PAUSE_S
         found = self.poll(timeout_ms=timeout_ms, max_records=most)
         self._fetched_at = time.monotonic()
-        self._require_the_topic()
+        self._in_doubt |= self._cluster.need_update  # there was an error
+        if found:
+            self._require_the_topic()
         if self._whole_batches:
             return [fetched for its_own in found.values() for fetched in its_own]
         return [_fetched_records(tp, records) for tp, records in found.items()]

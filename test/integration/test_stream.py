@@ -189,12 +189,14 @@ def test_an_input_that_is_made_anew_is_read_from_its_beginning(
     send_numbered(topics, 0, 40)
     forward_until(stream, topics.legit, 40)
     stream.commit()
+    last = time.monotonic()
     with closing(KafkaAdminClient(bootstrap_servers=topics.bootstrap_servers)) as admin:
         kept = wait_until(lambda: admin.list_group_offsets(topics.group)[topics.group], "stable")
         admin.delete_topics([topics.transactions])
         wait_until(lambda: topics.transactions not in admin.list_topics(), "it is deleted")
         wait_until(lambda: made(topics), "it is made anew")
         send_numbered(topics, 40, 80)
+        wait_until(lambda: time.monotonic() > last + 2, "the stream has paused")
         with pytest.raises(StartAnew, match="was deleted, and made anew"):
             forward_until(stream, topics.legit, 80)
         stream.close()
