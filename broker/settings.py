@@ -25,6 +25,8 @@ def server_properties(brokers: int) -> dict[str, str]:
         "transaction.state.log.num.partitions": "4",
         # A group need not wait for members that may come: one that does is let in as it does.
         "group.initial.rebalance.delay.ms": "0",
+        # So long until others lead the partitions of a broker that is gone; by default 9 s.
+        "broker.session.timeout.ms": "6000",
         # A killed client's open Kafka transaction holds back readers of committed records until
         # the broker next looks for timed-out ones: every second here, by default every ten.
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",

@@ -18,11 +18,12 @@ from kafka_batch.service.settings import SettingsError
 from kafka_batch.service.stop import Stop
 
 _WRONG_SETTINGS, _REFUSED = 2, 1
+_CUT_OFF = 1  # what was made may not be stored
 
 
 def main() -> int:
     """Runs the generator, and returns the exit status."""
-    stop = Stop()
+    stop = Stop(status=_CUT_OFF)
     stop.on_signals()
     _parser().parse_args()
     try:

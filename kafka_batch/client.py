@@ -9,7 +9,10 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -28,6 +31,7 @@ _CONNECT_MS = 1_000
 _CONNECT_PAUSE_MS = 50
 _RECEIVE_BYTES = 1 << 20
 _PROBE_S = 2.0
+_ASK_S = 1.0
 # A request for the API versions, as every client's first: size, API key, version, correlation id,
 # and no client id.
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
@@ -41,7 +45,8 @@ def never() -> float:
 
 
 def answering(bootstrap_servers: str) -> list[str]:
-    """Those of the servers (host:port, with commas between) that answer a request.
+    """Those of the servers (host:port, with commas between) that answer a request, without waiting
+    for the slow ones once there is one.
 
     The client bootstraps from one at random, and where that one is connected and silent, as a
     paused machine is, it waits there until its time is up and fails [21].
@@ -50,21 +55,31 @@ def answering(bootstrap_servers: str) -> list[str]:
         KafkaConnectionError: none does.
     """
     servers = [server.strip() for server in bootstrap_servers.split(",")]
-    with ThreadPoolExecutor(len(servers)) as probes:
-        problems = dict(zip(servers, probes.map(_silence, servers), strict=True))
-    found = [server for server, problem in problems.items() if problem is None]
+    probes: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
+    for server in servers:
+        probe = partial(lambda one: probes.put((one, _silence(one))), server)
+        Thread(target=probe, name=f"probe {server}", daemon=True).start()
+    found: list[str] = []
+    problem: str | None = f"nothing within {2 * _PROBE_S:.0f} s"
+    with suppress(Empty):
+        for _ in servers:
+            server, silence = probes.get(timeout=_SLICE_S if found else 2 * _PROBE_S)
+            if silence is None:
+                found.append(server)
+            else:
+                problem = silence
     if not found:
-        raise KafkaConnectionError(
-            f"no broker answers at {bootstrap_servers}: {problems[servers[-1]]}"
-        )
+        raise KafkaConnectionError(f"no broker answers at {bootstrap_servers}: {problem}")
     return found
 
 
 def _silence(server: str) -> str | None:
     """Why a server doesn't answer; None where it does."""
     host, _, port = server.rpartition(":")
+    deadline = time.monotonic() + _PROBE_S
     try:
         with socket.create_connection((host, int(port)), timeout=_PROBE_S) as probe:
+            probe.settimeout(max(_SLICE_S, deadline - time.monotonic()))
             probe.sendall(_API_VERSIONS)
             return None if probe.recv(1) else "the connection was closed"
     except OSError as error:
@@ -74,8 +89,23 @@ def _silence(server: str) -> str | None:
 class PatientClient(KafkaNetClient):
     """Says "not ready yet" of a broker that can't be reached, where the original raises [2].
 
-    The raise makes the sender drop a transactional request that nobody completes afterwards.
+    The raise makes the sender drop a transactional request that nobody completes afterwards. And
+    pauses between attempts to connect, also where something in front of a broker that is gone
+    takes the connection and closes it, where the original tries on without a pause [23].
     """
+
+    def __init__(self, *args: Any, **configs: Any) -> None:
+        super().__init__(*args, **configs)
+        self._reset_backoff = self._manager.reset_backoff
+        self._manager.reset_backoff = self._connected
+
+    def _connected(self, node_id: Any) -> None:
+        """Is called when an attempt is over, whatever came of it."""
+        connection = self._manager._conns.get(node_id)
+        if connection is None or not connection.init_future.succeeded():
+            self._manager.update_backoff(node_id)
+        else:
+            self._reset_backoff(node_id)
 
     def await_ready(self, node_id: int, timeout_ms: int = 30_000) -> bool:
         try:
@@ -221,9 +251,16 @@ class Producer(KafkaProducer):
         self._wait(lambda slice_s: result.wait(slice_s * 1000), deadline, what)
 
     def _wait(self, done: Callable[[float], object], deadline: float, what: str) -> None:
+        ask_at = time.monotonic() + _ASK_S
         while not done(_SLICE_S):
-            if time.monotonic() >= min(deadline, self._give_up_at()):
+            now = time.monotonic()
+            if now >= min(deadline, self._give_up_at()):
                 raise KafkaTimeoutError(f"no answer from the broker in time: {what}")
+            if now >= ask_at:
+                # A broker that is silent may have lost its partitions to others: what is sent
+                # next must go to these.
+                self._metadata.request_update()
+                ask_at = now + _ASK_S
 
 
 class _NameBytes(bytes):
@@ -280,6 +317,16 @@ class Consumer(KafkaConsumer):
     def rejoin_as(self, member_id: str) -> None:
         """Joins the group under a member id that it may know; if it doesn't, under a new one."""
         self._coordinator.reset_generation(member_id)
+
+    def close(self, autocommit: bool = False, timeout_ms: float | None = None) -> None:  # noqa: FBT001, FBT002  # the original's signature
+        """Leaves the group, also where a join is pending [22], and closes."""
+        coordinator = self._coordinator
+        if coordinator.rebalance_in_progress() and coordinator.coordinator_id is not None:
+            # The broker reads no further request of a connection whose join it has yet to answer:
+            # by its plain id it is reached through another one.
+            number = str(coordinator.coordinator_id).removeprefix("coordinator-")
+            coordinator.coordinator_id = int(number)
+        super().close(autocommit=autocommit, timeout_ms=timeout_ms)
 
     def refresh_metadata(self, timeout_s: float) -> None:
         """Learns the partitions of the topics subscribed to.

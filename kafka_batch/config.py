@@ -24,7 +24,7 @@ _CONSUMER = {
     # Also waits for offsets that another member's open Kafka transaction is about to commit [10].
     "isolation_level": "read_committed",
     "session_timeout_ms": 10_000,
-    "heartbeat_interval_ms": 2_500,
+    "heartbeat_interval_ms": 1_000,  # so late does a member learn that another one left or came
     "max_poll_interval_ms": 45_000,  # [3]
 }
 _PRODUCER = {

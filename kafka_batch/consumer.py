@@ -1,11 +1,14 @@
 """Whole batches out of Kafka: kafka-python 3.0.12, with its fetched batches left whole."""
 
+import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from kafka.consumer.fetcher import Fetcher
-from kafka.errors import CorruptRecordError
+from kafka.errors import CorruptRecordError, UnknownTopicOrPartitionError
 from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
@@ -13,9 +16,16 @@ from kafka_batch.batch import Batch, EncodedBatch, PlainBatch
 from kafka_batch.client import Consumer
 from kafka_batch.codec import decode, wrapped_timestamp
 
+_MARK = "of topic "
+_METADATA_TIMEOUT_S = 4.0
+# Between two fetches: in a longer one, a topic can be deleted, made anew and filled, and a fetch by
+# its name would go on in the middle of the new one.
+_PAUSE_S = 1.0
 _MOST_BATCHES = 32
 _MOST_RECORDS = 5_000  # of one read: a signal is seen within some 100 ms
 _COLUMNS_SINCE = 2  # version of the record format
+
+log = logging.getLogger(__name__)
 
 
 class Fetched(NamedTuple):
@@ -39,9 +49,43 @@ class BatchConsumer(Consumer):
 
     def __init__(self, *topics: str, whole_batches: bool = True, **configs: Any) -> None:
         super().__init__(*topics, **configs)
+        self._tied_to: tuple[str, UUID] | None = None
+        self._in_doubt = False  # whether the topic is still the one that we are tied to
+        self._fetched_at = 0.0
         self._whole_batches = whole_batches
         if whole_batches:
             self._fetcher.PartitionRecords = WholeBatches
+
+    def tie_to(self, topic: str) -> str:
+        """Takes the topic, whose metadata are known, for the one that it is now: when another one
+        of its name takes its place, `fetch` fails [25].
+
+        Returns what committed offsets are to be marked with, in their metadata: offsets with
+        another topic's mark are not taken, and the topic is read from its beginning.
+        """
+        identity = self._cluster.topic_id(topic)
+        if not identity:
+            return ""  # brokers before 2.8
+        self._tied_to, self._fetched_at = (topic, identity), time.monotonic()
+        mark = f"{_MARK}{identity.hex}"
+        coordinator, subscription = self._coordinator, self._subscription
+        of_the_group = coordinator.fetch_committed_offsets_async
+        request_offset_reset = subscription.request_offset_reset
+
+        async def of_this_topic(*args: Any, **options: Any) -> dict[TopicPartition, Any]:
+            found = await of_the_group(*args, **options)
+            own = {tp: at for tp, at in found.items() if not _is_of_another(at.metadata, mark)}
+            for tp in found.keys() - own.keys():
+                log.warning("%s was made anew: partition %d is read from its beginning", *tp)
+            return own
+
+        def noted(*args: Any) -> None:  # a position that is not in its log
+            self._in_doubt = True
+            request_offset_reset(*args)
+
+        coordinator.fetch_committed_offsets_async = of_this_topic
+        subscription.request_offset_reset = noted
+        return mark
 
     def read(self, timeout_ms: float) -> list[Batch]:
         """Waits up to `timeout_ms` for batches; an empty list when there were none.
@@ -56,13 +100,35 @@ class BatchConsumer(Consumer):
         made of is still in the processor's cache, takes a good deal less.
 
         Raises:
+            UnknownTopicOrPartitionError: another topic of its name has taken the topic's place.
             KafkaError: what `KafkaConsumer.poll` raises.
         """
         most = _MOST_BATCHES if self._whole_batches else _MOST_RECORDS
+        self._in_doubt |= time.monotonic() - self._fetched_at > _PAUSE_S
         found = self.poll(timeout_ms=timeout_ms, max_records=most)
+        self._fetched_at = time.monotonic()
+        self._in_doubt |= self._cluster.need_update  # there was an error
+        if found:
+            self._require_the_topic()
         if self._whole_batches:
             return [fetched for its_own in found.values() for fetched in its_own]
         return [_fetched_records(tp, records) for tp, records in found.items()]
+
+    def _require_the_topic(self) -> None:
+        if self._tied_to is None:
+            return
+        if self._in_doubt:
+            self.refresh_metadata(_METADATA_TIMEOUT_S)
+            self._in_doubt = False
+        topic, identity = self._tied_to
+        known = self._cluster.topic_id(topic)
+        if known and known.int and known != identity:
+            raise UnknownTopicOrPartitionError(f"topic {topic!r} was deleted, and made anew")
+
+
+def _is_of_another(metadata: str, mark: str) -> bool:
+    """Whether an offset was committed for another topic; one that an operator sets has no mark."""
+    return metadata.startswith(_MARK) and metadata != mark
 
 
 class WholeBatches(Fetcher.PartitionRecords):

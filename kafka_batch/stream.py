@@ -29,7 +29,7 @@ from kafka_batch.producer import BatchProducer
 IDLE_WAIT_MS = 500
 _MOST_KEPT = 64  # calls: so far reading and judging run ahead of a commit
 _METADATA_TIMEOUT_S = 4.0
-_COMMIT_TIMEOUT_S = 9.0  # within the Kafka transaction's own time-out
+_COMMIT_TIMEOUT_S = 6.0  # within the Kafka transaction's own time-out
 _HAND_OVER_TIMEOUT_S = 6.0  # heartbeats stand still meanwhile: well within the session
 
 
@@ -102,6 +102,7 @@ class Stream:
         self._member: ConsumerGroupMetadata | None = None
         self._failure: StreamError | None = None
         self._predecessor = member_id
+        self._mark = ""  # of the topic as it is now, in the metadata of committed offsets
         self._producer, self._consumer = self._open()
         self._identity = self._producer.identity  # that the open Kafka transaction began with
 
@@ -239,6 +240,7 @@ class Stream:
         if self._config.instance_id is None:
             consumer.rejoin_as(self._predecessor)
         consumer.refresh_metadata(_METADATA_TIMEOUT_S)
+        self._mark = consumer.tie_to(self._config.topic)
         return consumer
 
     # -- reading
@@ -263,7 +265,7 @@ class Stream:
         if not self._offsets:
             self._commit_at = time.monotonic() + self._config.commit_interval_ms / 1000
         self._offsets[TopicPartition(batch.topic, batch.partition)] = OffsetAndMetadata(
-            batch.next_offset, "", batch.leader_epoch
+            batch.next_offset, self._mark, batch.leader_epoch
         )
         self._caught_up = not self._fetched and not any(self._consumer.lag().values())
 

@@ -21,6 +21,7 @@ _MAX_BYTES = "max.message.bytes"
 _MAX_AHEAD = "message.timestamp.after.max.ms"
 _MAX_BEHIND = "message.timestamp.before.max.ms"
 _EVER_MS = 2**63 - 1
+_REQUEST_MS = 4_000
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def _create(admin: Admin, topic: Mapping[str, Any]) -> bool:
 
 def _admin(bootstrap_servers: str) -> Admin:
     try:
-        return Admin(bootstrap_servers=bootstrap_servers, bootstrap_timeout_ms=4_000)
+        # By default a request waits for half a minute where a broker is silent.
+        return Admin(bootstrap_servers, bootstrap_timeout_ms=4_000, request_timeout_ms=_REQUEST_MS)
     except KafkaError as error:
         raise StartAnew(one_line(error)) from error
 

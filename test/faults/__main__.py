@@ -1,75 +1,111 @@
-"""python -m faults: strikes running detectors, and checks that nothing was lost or repeated."""
+"""python -m faults: strikes running detectors, and checks that nothing was lost or repeated.
+
+The status is 1 where a record was lost, repeated, altered or out of order, where something hung, or
+where a control was not caught; with --strict-times also where a time was over its limit.
+"""
 
 import argparse
+import os
+import random
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from broker import BrokerUnavailable
+from faults.containers import CONTAINERS, play_containers
+from faults.controls import CONTROLS, Control
+from faults.report import Report
 from faults.run import Result, Run, Survived, a_run
-from faults.schedules import LIMITS, SCHEDULES, Schedule
+from faults.schedules import SCHEDULES, Schedule
 from faults.world import World, a_world
+
+# The brokers' Java would optimize itself for minutes, on all cores, while times are taken.
+_JAVA = "-XX:TieredStopAtLevel=1"
 
 
 def main(words: list[str]) -> int:
-    """Runs the schedules that the command line asks for, and returns the exit status."""
+    """Runs what the command line asks for, and returns the exit status."""
     asked = _arguments(words)
-    chosen = [s for s in SCHEDULES if s.name in (asked.schedules or [s.name])]
-    results = []
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", _JAVA)
+    report = Report("long" if asked.faults else "short")
     try:
         with a_world(3) as world:
-            for schedule in chosen:
-                results.append(play(world, schedule, asked.seed, asked.logs))
-                _tell(results[-1])
+            for control in _controls(asked):
+                result = play(world, control.schedule, asked.seed, asked.logs)
+                report.control(result, control.caught(result))
+            for schedule, seed in _runs(asked, report):
+                if lacks := schedule.lacks(world):
+                    report.skipped(schedule.name, lacks)
+                else:
+                    report.add(play(world, schedule, seed, asked.logs))
+        if not asked.schedules or CONTAINERS in asked.schedules:
+            play_containers(report, asked.seed)
     except BrokerUnavailable as reason:
         sys.stderr.write(f"faults: {reason}\n")
         return 2
-    failed = [result for result in results if result.problems]
-    survived = sum(len(result.faults) for result in results)
-    _say(f"{survived} faults, {len(failed)} of {len(results)} runs failed")
-    return 1 if failed else 0
+    finally:
+        if asked.table:
+            report.write(asked.table)
+    report.conclude()
+    return report.status(strict_times=asked.strict_times)
 
 
 def play(world: World, schedule: Schedule, seed: int, logs: Path | None = None) -> Result:
     """One run of a schedule."""
     began = time.monotonic()
-    result = Result(schedule.name)
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+    result = Result(schedule.name, seed)
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as ending:
+        place = logs / f"{schedule.name}-{seed}" if logs else Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
         try:
-            with a_run(Run(world, logs or Path(folder), seed, schedule.settings)) as run:
-                run.start(2)
-                for kind, strike in schedule.faults:
-                    seconds = strike(run)
-                    result.faults.append(Survived(kind, seconds))
-                    if seconds > LIMITS.get(kind, seconds):
-                        result.problems.append(f"{kind}: output after {seconds:.1f} s")
-                result.records, problems = run.finish()
-                result.problems += problems
+            new = Run(world, place, seed, schedule.settings, schedule.program, schedule.hung_s)
+            run = ending.enter_context(a_run(new))
+            result.problems, result.stops = run.problems, run.stops
+            run.start(2)
+            for fault in schedule.chosen(seed):
+                seconds = fault.strike(run)
+                result.faults.append(Survived(fault.kind, seconds, fault.limit_s))
+            result.records = run.finish()
         except AssertionError as error:
-            result.problems.append(str(error))
+            result.problems.append(f"{error}\n{new.said()}")
     result.seconds = time.monotonic() - began
     return result
 
 
-def _tell(result: Result) -> None:
-    times = ", ".join(f"{fault.kind} {fault.seconds:.1f} s" for fault in result.faults)
-    how = "FAILED" if result.problems else "ok"
-    _say(f"{how} {result.schedule}: {result.records} records, {times}, {result.seconds:.0f} s")
-    for problem in result.problems:
-        _say(f"    {problem}")
+def _runs(asked: argparse.Namespace, report: Report) -> Iterator[tuple[Schedule, int]]:
+    """What is to be run, with its seed: everything once, or again and again until so many
+    faults have struck."""
+    by_name = {schedule.name: schedule for schedule in SCHEDULES}
+    chosen = [by_name[name] for name in asked.schedules if name in by_name]
+    if not asked.schedules:
+        chosen = [schedule for schedule in SCHEDULES if asked.faults or not schedule.long]
+    for seed in range(asked.seed, sys.maxsize if asked.faults else asked.seed + 1):
+        order = random.Random(seed).sample(chosen, len(chosen)) if asked.faults else chosen  # noqa: S311
+        for schedule in order:
+            yield schedule, seed
+            if asked.table:
+                report.write(asked.table)  # of what is known by now: a long run may be cut short
+            if asked.faults and report.struck >= asked.faults:
+                return
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+def _controls(asked: argparse.Namespace) -> Sequence[Control]:
+    if asked.schedules:
+        return [control for control in CONTROLS if control.name in asked.schedules]
+    return [control for control in CONTROLS if asked.faults or not control.schedule.long]
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
-    names = [schedule.name for schedule in SCHEDULES]
-    parser.add_argument("--schedules", nargs="+", choices=names, help="only these")
+    names = [s.name for s in SCHEDULES] + [c.name for c in CONTROLS] + [CONTAINERS]
+    parser.add_argument("--schedules", nargs="+", choices=names, default=[], help="only these")
     parser.add_argument("--seed", type=int, default=1, help="of the victims and moments (1)")
+    parser.add_argument("--faults", type=int, default=0, help="go on until so many have struck")
+    parser.add_argument("--strict-times", action="store_true", help="a missed time is a failure")
+    parser.add_argument("--table", type=Path, help="a document whose table is written anew")
     parser.add_argument("--logs", type=Path, help="a folder that keeps the detectors' logs")
     return parser.parse_args(words)
 

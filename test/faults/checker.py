@@ -19,14 +19,14 @@ _READ_S = 120.0
 _SHOWN = 3
 
 
-def check(topics: Topics, written: Written) -> list[str]:
+def check(topics: Topics, written: Written, gone: Sequence[Stored] = ()) -> list[str]:
     """What is wrong, a line each; nothing where exactly the right records came out.
 
-    All must have been judged.
+    All must have been judged. `gone` is input that was there before, and deleted since.
     """
     names = (topics.transactions, *topics.outputs)
-    found = _by_kafka_python(topics, names)
-    inputs = [record for record in found if record.topic == topics.transactions]
+    found = read_back(topics, names)
+    inputs = [*gone, *(record for record in found if record.topic == topics.transactions)]
     results = [record for record in found if record.topic != topics.transactions]
     problems = [*_of_the_load(written, inputs)]
     if Counter(_by_librdkafka(topics.bootstrap_servers, names)) != Counter(found):
@@ -131,7 +131,8 @@ def _ends(
     return {place: found.offset for place, found in listed.items()}
 
 
-def _by_kafka_python(topics: Topics, names: Sequence[str]) -> list[Stored]:
+def read_back(topics: Topics, names: Sequence[str]) -> list[Stored]:
+    """All records of the topics, as kafka-python reads them."""
     return [
         Stored(
             r.topic,

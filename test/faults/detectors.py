@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,18 +13,27 @@ import psutil
 from detecting import REPOSITORY, wait_until
 
 _RUNNER = str(REPOSITORY / "broker" / "restart-on-failure")
-_STARTS_S = 30.0
+SHIPPED = ("-m", "detector")
+_STARTS_S = 60.0
 
 
 class Detector:
     """A detector and its runner, in a session of their own, with their log."""
 
-    def __init__(self, name: str, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        log: Path,
+        environment: Mapping[str, str],
+        program: Sequence[str] = SHIPPED,
+    ) -> None:
         self.name = name
         self.log = log
+        self._told_at = 0.0
+        self.took_to_end_s = 0.0  # since it was told to stop
         with log.open("ab") as output:
             self._runner = subprocess.Popen(
-                [_RUNNER, sys.executable, "-m", "detector"],
+                [_RUNNER, sys.executable, *program],
                 cwd=REPOSITORY,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
@@ -47,15 +56,19 @@ class Detector:
         os.kill(self.pid, number)
 
     def told_to_stop(self) -> float:
-        """SIGTERM, as an operator stops it; the time of it."""
-        self._runner.send_signal(signal.SIGTERM)
-        return time.time()
+        """SIGTERM, as an operator stops it; the time of it. The first time counts."""
+        if not self._told_at:
+            self._runner.send_signal(signal.SIGTERM)
+            self._told_at = time.time()
+        return self._told_at
 
     def ended(self, patience_s: float) -> int | None:
         """The runner's exit status; None when it still runs after that."""
+        status = None
         with suppress(subprocess.TimeoutExpired):
-            return self._runner.wait(patience_s)
-        return None
+            status = self._runner.wait(patience_s)
+        self.took_to_end_s = time.time() - self._told_at
+        return status
 
     def leftovers(self) -> list[int]:
         """Processes of its session that are there still."""

@@ -36,12 +36,15 @@ class Mode(Enum):
 class Trap:
     """Springs once, at the next request of a kind: before or after the node has received it.
 
-    `strike` is called then, from a thread of its own, and the client's connection is reset.
+    `strike` is called then, from a thread of its own, and the client's connection is reset. With
+    `hold`, which gets the client's port, the request is passed on as that returns, and no
+    connection is reset.
     """
 
     api: Api
     after: bool
     strike: Callable[[], None] = lambda: None
+    hold: Callable[[int], None] | None = None
     sprung: threading.Event = field(default_factory=threading.Event)
 
 
@@ -166,11 +169,17 @@ class Proxy:
             request = await reader.readexactly(int.from_bytes(size, "big"))
             await self._pass(connection)
             trap = self._trap
-            if trap is None or int.from_bytes(request[:2], "big") != trap.api:
+            springs = trap is not None and int.from_bytes(request[:2], "big") == trap.api
+            if trap is None or not springs or trap.sprung.is_set():
                 to_node.write(size + request)
                 await to_node.drain()
                 continue
             self._trap = None
+            if trap.hold:
+                trap.sprung.set()
+                await asyncio.to_thread(trap.hold, connection.port)
+                to_node.write(size + request)
+                continue
             if trap.after:
                 to_node.write(size + request)
                 await to_node.drain()

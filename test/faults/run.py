@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,24 +10,31 @@ from pathlib import Path
 from detecting import wait_until
 
 from faults.checker import check, lag
-from faults.detectors import Detector
+from faults.detectors import SHIPPED, Detector
 from faults.flow import Flow
 from faults.load import Load
-from faults.oracle import PARTITIONS
+from faults.oracle import PARTITIONS, Stored
 from faults.world import World
 
 PER_SECOND = 1_000
-HUNG_S = 90.0  # without output: it won't come any more
-_STOPS_S = 5.0
+# Without output, or without an end: it won't come any more. What it should take is in the limits.
+HUNG_S = 150.0
+STOPPED = ("exit after SIGTERM", 5.0)
 _LAST_WORDS = 1_500  # characters of a log
 
 
-@dataclass
+@dataclass(frozen=True)
 class Survived:
-    """A fault, and the seconds until output flowed again in every partition."""
+    """A fault, the seconds until output flowed again in every partition, and the most they
+    should be."""
 
     kind: str
     seconds: float
+    limit_s: float | None = None
+
+    @property
+    def missed(self) -> bool:
+        return self.limit_s is not None and self.seconds > self.limit_s
 
 
 @dataclass
@@ -35,7 +42,9 @@ class Result:
     """What came of a run; it has failed where there are problems."""
 
     schedule: str
+    seed: int
     faults: list[Survived] = field(default_factory=list)
+    stops: list[Survived] = field(default_factory=list)
     records: int = 0
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -50,15 +59,23 @@ class Run:
         folder: Path,
         seed: int,
         settings: Mapping[str, str] | None = None,
+        program: Sequence[str] = SHIPPED,
+        hung_s: float = HUNG_S,
     ) -> None:
         self.world = world
         self.random = random.Random(seed)  # noqa: S311  # a fault's victim and moment
         self.topics = world.new_topics()
         self.detectors: list[Detector] = []
         self.problems: list[str] = []
-        self._folder = folder
-        self._settings = dict(settings or {})
+        self.stops: list[Survived] = []
+        self.gone: list[Stored] = []  # input that was judged, and then deleted with its topic
+        self.folder = folder
+        self.settings = dict(settings or {})
+        self._program = program
+        self._hung_s = hung_s
         self._stopped: list[Detector] = []
+        self.clock = folder / "clock"
+        self.set_clock("+0")
         self.load = Load(world.direct, self.topics.transactions, PER_SECOND, seed)
         self.flow = Flow(world.direct, self.topics.legit, PARTITIONS)
 
@@ -70,17 +87,19 @@ class Run:
         self.load.flow()
         self.flows_again(since)
 
-    def add(self) -> Detector:
-        """One more detector."""
+    def add(self, **settings: str) -> Detector:
+        """One more detector; `settings` are further variables of its environment."""
         name = f"detector-{len(self.detectors) + len(self._stopped)}"
         environment = {
             **self.topics.environment,
             "KAFKA_BROKER_URL": self.world.proxied,
-            **self._settings,
+            "FAKETIME_TIMESTAMP_FILE": str(self.clock),
+            **self.settings,
+            **settings,
         }
-        if self._settings.get("INSTANCE_ID"):
-            environment["INSTANCE_ID"] = f"{self._settings['INSTANCE_ID']}-{name}"
-        detector = Detector(name, self._folder / f"{name}.log", environment)
+        if self.settings.get("INSTANCE_ID"):
+            environment["INSTANCE_ID"] = f"{self.settings['INSTANCE_ID']}-{name}"
+        detector = Detector(name, self.folder / f"{name}.log", environment, self._program)
         self.detectors.append(detector)
         return detector
 
@@ -92,16 +111,26 @@ class Run:
         """Lets some time pass, as the seed has it, so that faults strike anywhere in a commit."""
         time.sleep(self.random.uniform(0, most_s))
 
+    def set_clock(self, words: str) -> None:
+        """Moves the wall clock of those detectors that run with libfaketime."""
+        self.clock.write_text(words)
+
     def flows_again(self, since: float) -> float:
         """Waits until output flows in every partition; seconds from `since` (of time.time).
 
         Raises:
             AssertionError: it does not, for a long time.
         """
-        wait_until(
-            lambda: self.flow.again(since) is not None, f"output flows: {self.said()}", HUNG_S
-        )
+        wait_until(lambda: self.flow.again(since) is not None, "hung: no output", self._hung_s)
         return float(self.flow.again(since) or 0.0)
+
+    def all_judged(self) -> None:
+        """Returns when the group has committed all there is.
+
+        Raises:
+            AssertionError: it does not, for a long time.
+        """
+        wait_until(lambda: lag(self.topics) == 0, "hung: not all is judged", self._hung_s)
 
     def stop(self, detector: Detector) -> None:
         """Stops one as an operator does; it must obey, with status 0."""
@@ -113,16 +142,17 @@ class Run:
         logs = [*self._stopped, *self.detectors]
         return "\n".join(f"-- {d.name}:\n{d.said()[-_LAST_WORDS:]}" for d in logs)
 
-    def finish(self) -> tuple[int, list[str]]:
-        """Ends the run: how many records were checked, and what is wrong."""
+    def finish(self) -> int:
+        """Ends the run, notes what is wrong, and says how many records were checked."""
         written = self.load.stop()
-        wait_until(lambda: lag(self.topics) == 0, f"all is judged: {self.said()}", HUNG_S)
+        self.all_judged()
         for detector in self.detectors:
             detector.told_to_stop()
         for detector in [*self.detectors]:
             self._require_ended(detector)
-        found = check(self.topics, written)
-        return len(written.places), [*self.problems, *found, *self._of_the_logs()]
+        self.problems += check(self.topics, written, self.gone)
+        self.problems += self._of_the_logs()
+        return len(written.places)
 
     def destroy(self) -> None:
         """Leaves nothing running, whatever happened."""
@@ -134,11 +164,12 @@ class Run:
             admin.delete_topics([self.topics.transactions, *self.topics.outputs])
 
     def _require_ended(self, detector: Detector) -> None:
-        status = detector.ended(_STOPS_S)
+        status = detector.ended(self._hung_s)
         if status is None:
-            self.problems.append(f"{detector.name} does not stop: {detector.said()[-_LAST_WORDS:]}")
+            self.problems.append(f"{detector.name} hung: it does not stop")
         elif status:
             self.problems.append(f"{detector.name} stopped with status {status}")
+        self.stops.append(Survived(STOPPED[0], detector.took_to_end_s, STOPPED[1]))
         if left := detector.leftovers():
             self.problems.append(f"{detector.name} left processes: {left}")
         self.detectors.remove(detector)
@@ -150,9 +181,6 @@ class Run:
             if "Traceback" in said:
                 at = said.index("Traceback")
                 yield f"{detector.name} shows a traceback: {said[at : at + _LAST_WORDS]}"
-
-
-Fault = Callable[[Run], float]
 
 
 @contextmanager

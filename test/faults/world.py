@@ -1,9 +1,10 @@
 """A real Kafka of three nodes, or one, each behind a proxy; and topics on it."""
 
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from detecting import Topics, some_topics, wait_until
@@ -16,15 +17,18 @@ from faults.proxy import Proxy
 from kafka_batch import create_topics
 
 _LISTENERS = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT"
-_MOVES_S = 30.0
+_MOVES_S = 120.0
+_DISK = "size=1g"
 
 
 class World:
     """A running cluster. Detectors reach it through the proxies, everything else directly."""
 
-    def __init__(self, folder: Path, nodes: int) -> None:
-        # Records are of today, but a schedule may turn the clock back.
-        self.cluster = Cluster(folder, nodes, properties={"log.retention.ms": "-1"})
+    disk_of = 3
+
+    def __init__(self, folder: Path, nodes: int, disk: Path | None = None) -> None:
+        self.cluster = Cluster(folder, nodes)
+        self.disk = disk  # a small one, of a single node's data
         behind, in_front = free_ports(nodes), free_ports(nodes)
         self.proxies: dict[int, Proxy] = {}
         for node, inner, outer in zip(self.cluster.nodes, behind, in_front, strict=True):
@@ -51,10 +55,14 @@ class World:
 
         def create(partitions: int, **configs: str) -> str:
             name = f"topic-{uuid.uuid4().hex[:12]}"
-            create_topics(self.direct, {name: configs}, partitions, len(self.cluster.nodes))
+            self.create(name, partitions, **configs)
             return name
 
         return some_topics(self.direct, create)
+
+    def create(self, name: str, partitions: int, **configs: str) -> None:
+        """A topic that is replicated to all nodes."""
+        create_topics(self.direct, {name: configs}, partitions, len(self.cluster.nodes))
 
     @contextmanager
     def admin(self) -> Iterator[KafkaAdminClient]:
@@ -86,11 +94,22 @@ class World:
 @contextmanager
 def a_world(nodes: int) -> Iterator[World]:
     """A cluster for as long as it is needed."""
-    with tempfile.TemporaryDirectory(prefix="faults-kafka-") as folder:
-        world = World(Path(folder), nodes)
-        try:
-            with world.cluster:
-                yield world
-        finally:
-            for proxy in world.proxies.values():
-                proxy.close()
+    with tempfile.TemporaryDirectory(prefix="faults-kafka-") as folder, ExitStack() as ending:
+        data = Path(folder) / f"node-{World.disk_of}" / "data"
+        world = World(Path(folder), nodes, _a_small_disk(data, ending))
+        for proxy in world.proxies.values():
+            ending.callback(proxy.close)
+        ending.enter_context(world.cluster)
+        yield world
+
+
+def _a_small_disk(folder: Path, ending: ExitStack) -> Path | None:
+    """A file system of its own, in memory; none where we may not mount it."""
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", _DISK, "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    ending.callback(subprocess.run, ["umount", str(folder)], check=True)
+    return folder

@@ -4,7 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
@@ -31,7 +31,7 @@ from kafka_batch import (
     record_size,
     whole_batches,
 )
-from kafka_batch.client import Admin, EagerTransport, answering
+from kafka_batch.client import Admin, EagerTransport, PatientClient, answering
 
 pytestmark = pytest.mark.usefixtures("record_codec")
 
@@ -314,3 +314,19 @@ def test_a_connection_that_ends_is_an_error_without_a_traceback_for_any_first_cl
     closed = EagerTransport.__new__(EagerTransport)
     closed._sock = None
     assert isinstance(closed._sock_recv()[1], KafkaConnectionError)
+
+
+def test_a_broker_that_takes_connections_and_closes_them_is_tried_ever_later() -> None:
+    """As a proxy in front of a broker that is gone does."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(0)
+        client = PatientClient(bootstrap_servers=f"127.0.0.1:{proxy.getsockname()[1]}")
+        tries, until = 0, time.monotonic() + 1
+        while time.monotonic() < until:
+            client.maybe_connect("bootstrap-0")
+            client.poll(timeout_ms=10)
+            with suppress(BlockingIOError):
+                proxy.accept()[0].close()
+                tries += 1
+        client.close()
+    assert 1 <= tries <= 8  # pauses of 50 ms, and twice as long each time

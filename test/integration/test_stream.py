@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 import pytest
 from conftest import Kafka
 from detecting import Topics, committed, numbers, send_numbered, some_topics, wait_until
+from kafka import KafkaAdminClient
 
-from kafka_batch import Batch, StartAnew, Stream, StreamConfig
+from kafka_batch import Batch, Refused, StartAnew, Stream, StreamConfig, create_topics
 
 LONG_MS = 5_000  # of a commit interval: commits come when all has been read
 
@@ -162,3 +164,55 @@ def join_and_leave(topics: Topics, told: Told) -> None:
         deadline = time.monotonic() + 60
         while not told.words and time.monotonic() < deadline:
             assert stream.read() is None
+
+
+def test_a_stream_that_is_closed_while_it_joins_leaves_the_group_at_once(
+    topics: Topics, stream: Stream
+) -> None:
+    """Else the group would wait for its session to end, 10 s, and its partitions stand still."""
+    wait_until(lambda: stream.read() is None and stream.member_id, "the first has joined")
+    with a_stream(topics, Told()) as joining:
+        wait_until(lambda: joining.read() is None and members(topics) == 2, "a second one joins")
+        assert joining._consumer._coordinator.rebalance_in_progress()  # the first has yet to rejoin
+    assert members(topics) == 1
+
+
+def members(topics: Topics) -> int:
+    with closing(KafkaAdminClient(bootstrap_servers=topics.bootstrap_servers)) as admin:
+        return len(admin.describe_groups([topics.group])[topics.group]["members"])
+
+
+def test_an_input_that_is_made_anew_is_read_from_its_beginning(
+    topics: Topics, stream: Stream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where it is longer by then than the old one was, and offsets of that were kept."""
+    send_numbered(topics, 0, 40)
+    forward_until(stream, topics.legit, 40)
+    stream.commit()
+    last = time.monotonic()
+    with closing(KafkaAdminClient(bootstrap_servers=topics.bootstrap_servers)) as admin:
+        kept = wait_until(lambda: admin.list_group_offsets(topics.group)[topics.group], "stable")
+        admin.delete_topics([topics.transactions])
+        wait_until(lambda: topics.transactions not in admin.list_topics(), "it is deleted")
+        wait_until(lambda: made(topics), "it is made anew")
+        send_numbered(topics, 40, 80)
+        wait_until(lambda: time.monotonic() > last + 2, "the stream has paused")
+        with pytest.raises(StartAnew, match="was deleted, and made anew"):
+            forward_until(stream, topics.legit, 80)
+        stream.close()
+        assert not any(
+            error.errno for error in admin.alter_group_offsets(topics.group, kept).values()
+        )
+    with a_stream(topics, Told()) as another:
+        forward_until(another, topics.legit, 80)
+        another.commit()
+    assert numbers(committed(topics, topics.legit)) == list(range(120))
+    assert "was made anew: partition 0 is read from its beginning" in caplog.text
+
+
+def made(topics: Topics) -> bool:
+    """Creates the input, which the broker refuses until the old one is gone for good."""
+    try:
+        return bool(create_topics(topics.bootstrap_servers, {topics.transactions: {}}, 4, 1))
+    except Refused:
+        return False

@@ -35,27 +35,27 @@ def test_a_command_that_fails_is_run_again_until_it_succeeds(tmp_path: Path) -> 
     with restarting(f"test -e {tried} && echo done || {{ touch {tried}; exit 3; }}") as script:
         out, err = script.communicate(timeout=60)
     assert (out, script.returncode) == ("done\n", 0)
-    assert "ended with status 3; again in 1 s" in err
+    assert "ended with status 3; again in 0 s" in err
 
 
 def test_the_pause_doubles_up_to_thirty_seconds(tmp_path: Path) -> None:
     path = a_program("sleep", "exit 0", tmp_path)
     runs = tmp_path / "runs"
-    with restarting(f'echo >>{runs}; test "$(wc -l <{runs})" -eq 8', path) as script:
+    with restarting(f'echo >>{runs}; test "$(wc -l <{runs})" -eq 9', path) as script:
         _, err = script.communicate(timeout=60)
     assert script.returncode == 0
-    assert [int(line.split()[-2]) for line in err.splitlines()] == [1, 2, 4, 8, 16, 30, 30]
+    assert [int(line.split()[-2]) for line in err.splitlines()] == [0, 1, 2, 4, 8, 16, 30, 30]
 
 
-def test_a_run_of_over_a_minute_makes_the_pause_short_again(tmp_path: Path) -> None:
-    """Six runs, by a clock on which the fifth takes 61 s, and the others none."""
+def test_after_a_run_of_over_ten_seconds_the_next_one_comes_at_once_again(tmp_path: Path) -> None:
+    """Six runs, by a clock on which the fifth takes 11 s, and the others none."""
     a_program("sleep", "exit 0", tmp_path)
     asked, runs = tmp_path / "asked", tmp_path / "runs"
-    clock = f'echo >>{asked}; n=$(wc -l <{asked}); [ "$n" -lt 10 ] && echo 0 || echo 61'
+    clock = f'echo >>{asked}; n=$(wc -l <{asked}); [ "$n" -lt 10 ] && echo 0 || echo 11'
     path = a_program("date", clock, tmp_path)
     with restarting(f'echo >>{runs}; test "$(wc -l <{runs})" -eq 6', path) as script:
         _, err = script.communicate(timeout=60)
-    assert [int(line.split()[-2]) for line in err.splitlines()] == [1, 2, 4, 8, 1]
+    assert [int(line.split()[-2]) for line in err.splitlines()] == [0, 1, 2, 4, 0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -74,8 +74,8 @@ def test_a_signal_is_passed_on_and_ends_it_even_where_the_command_fails(
 def test_a_signal_during_a_pause_ends_it_without_another_run() -> None:
     with restarting("echo run; exit 1") as script:
         assert script.stderr is not None
+        assert "again in 0 s" in script.stderr.readline()
         assert "again in 1 s" in script.stderr.readline()
-        assert "again in 2 s" in script.stderr.readline()
         script.send_signal(signal.SIGTERM)
         out, _ = script.communicate(timeout=60)
     assert (out, script.returncode) == ("run\nrun\n", 0)

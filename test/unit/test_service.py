@@ -2,8 +2,8 @@
 
 import json
 import logging
-import os
-import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -67,23 +67,39 @@ def test_nothing_is_started_once_the_process_was_told_to_stop() -> None:
     assert stop.requested
 
 
-def test_a_signal_brings_the_deadline_of_all_waits_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = Stop(grace_s=3)
-    assert stop.deadline() == float("inf")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        monkeypatch.setattr(signal, "default_int_handler", signal.getsignal(number))
-    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        stop.on_signals()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.requested
-        deadline = stop.deadline()
-        assert deadline <= time.monotonic() + 3
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop.deadline() == deadline
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def stopping(program: str) -> "subprocess.CompletedProcess[str]":
+    """A program of its own with a `stop` that signals reach."""
+    head = "import os, signal, threading, time\nfrom kafka_batch.service.stop import Stop\n"
+    return subprocess.run(
+        [sys.executable, "-c", head + program], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_signal_brings_the_deadline_of_all_waits_near() -> None:
+    done = stopping(
+        "stop = Stop(grace_s=3)\n"
+        "assert stop.deadline() == float('inf')\n"
+        "stop.on_signals()\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "assert stop.requested\n"
+        "deadline = stop.deadline()\n"
+        "assert deadline <= time.monotonic() + 3\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "assert stop.deadline() == deadline\n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_process_that_is_stuck_when_told_to_stop_is_cut_off_with_a_line() -> None:
+    done = stopping(
+        "Stop(limit_s=0.1, status=7).on_signals()\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "stuck = threading.Lock()\n"
+        "with stuck:\n"
+        "    stuck.acquire()\n"
+    )
+    assert done.returncode == 7
+    assert "cut off: it did not stop in time" in done.stdout + done.stderr
 
 
 def test_the_pulse_shows_that_the_loop_is_alive_and_when_it_stands_still(tmp_path: Path) -> None:

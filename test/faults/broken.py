@@ -1,0 +1,130 @@
+"""The shipped detector without one of its remedies: python -m faults.broken REMEDY...
+
+The numbers in brackets are the entries of docs/exactly-once.md.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from kafka.net.compat import KafkaNetClient
+
+from detector.__main__ import main
+from kafka_batch import StreamError, config, stream
+from kafka_batch.client import PatientClient, Producer, QuietRepeats
+from kafka_batch.service.stop import Stop
+from kafka_batch.stream import Stream
+
+
+def membership() -> None:
+    """The membership is taken at the time of the commit, and a rebalance commits nothing [1]."""
+
+    async def nothing(_: Stream) -> None:
+        pass
+
+    Stream._hand_over = nothing  # type: ignore[method-assign]
+    Stream._member = property(  # type: ignore[assignment, method-assign]
+        lambda self: self._consumer.group_metadata(), lambda _self, _member: None
+    )
+
+
+def patience() -> None:
+    """A broker that can't be reached raises within the client, and no wait is bounded [2]."""
+    PatientClient.await_ready = KafkaNetClient.await_ready  # type: ignore[method-assign]
+    Producer._wait = _wait_for_good  # type: ignore[method-assign]
+
+
+def identity() -> None:
+    """Results are not looked at, and neither are producer id and epoch after a commit [4]."""
+
+    def reap(self: Producer) -> int:
+        while self._undelivered and self._undelivered[0].is_done:
+            self._undelivered.popleft()
+        return 0
+
+    def end(self: Stream, offsets: Any, deadline: float) -> None:  # noqa: ARG001
+        self._producer.send_offsets(offsets, self._member, 60)
+        self._producer.commit(60)
+
+    Producer.reap = reap  # type: ignore[method-assign]
+    Stream._end_transaction = end  # type: ignore[method-assign]
+
+
+def new_stream() -> None:
+    """After a commit that failed, the same stream goes on from where it is [6]."""
+    finish = Stream._finish_commit
+
+    def go_on(self: Stream) -> None:
+        try:
+            finish(self)
+        except StreamError:
+            self._commit, self._begun = None, False
+            self._kept.clear()
+            self._producer.abort(5)
+
+    Stream._finish_commit = go_on  # type: ignore[method-assign]
+
+
+def own_id() -> None:
+    """All detectors have one transactional id [7]."""
+
+    class Same:
+        hex = "same"
+
+    config.uuid.uuid4 = Same  # type: ignore[assignment]
+
+
+def committed_offsets() -> None:
+    """Its consumer does not ask for committed records, so neither for stable offsets [10]."""
+    config._CONSUMER["isolation_level"] = "read_uncommitted"
+
+
+def limits() -> None:
+    """No wait ends early for a process that is told to stop, and nothing cuts it off [11]."""
+    Stop.deadline = lambda _: float("inf")  # type: ignore[method-assign]
+    Stop._end = lambda *_: None  # type: ignore[method-assign]
+    stream._COMMIT_TIMEOUT_S = stream._HAND_OVER_TIMEOUT_S = 60.0
+
+
+def quiet() -> None:
+    """Every message of the client is shown [12]."""
+    QuietRepeats.filter = lambda *_: True  # type: ignore[method-assign]
+
+
+def abort() -> None:
+    """What is open is not aborted before closing [14]."""
+    Producer.abort = lambda self, timeout_s: self._undelivered.clear()  # type: ignore[method-assign]  # noqa: ARG005
+
+
+def order() -> None:
+    """Offsets are committed before the records are sent, and these some time later."""
+    note = Stream._note
+
+    def commit_first(self: Stream, batch: Any) -> None:
+        note(self, batch)
+        self._consumer.commit(dict(self._offsets))
+        self._caught_up = False
+
+    Stream._note = commit_first  # type: ignore[method-assign]
+
+
+def short() -> None:
+    """Not a remedy: a Kafka transaction times out after 2 s, before its detector's session."""
+    config._TRANSACTION_TIMEOUT_MS = 2_000
+
+
+def patient() -> None:
+    """Not a remedy: a Kafka transaction times out after 60 s, after its detector's session."""
+    config._TRANSACTION_TIMEOUT_MS = 60_000
+
+
+def _wait_for_good(_: Producer, done: Callable[[float], object], *_more: object) -> None:
+    while not done(1.0):
+        pass
+
+
+if __name__ == "__main__":
+    for word in sys.argv[1:]:
+        globals()[word]()
+    sys.argv[1:] = []
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Controls: detectors that must be caught, each with what provokes it.
+
+A suite that finds nothing may be blind. These lack one remedy each, or were never exactly once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from faults import brokers, strikes
+from faults.connections import end_delayed
+from faults.run import Result
+from faults.schedules import (
+    BROKER_KILLED,
+    KILL_ALL,
+    SCALE,
+    TERMINATE_HALF_OPEN,
+    Fault,
+    Schedule,
+)
+
+DOZE = Fault("SIGSTOP past the Kafka transaction, SIGCONT", strikes.doze)
+RETURN = Fault("SIGSTOP past the session, counted from SIGCONT", strikes.zombie_returns)
+END_DELAYED = Fault("the end of a Kafka transaction arrives late", end_delayed)
+AWAY = Fault("all brokers away", brokers.long_outage(30))
+
+
+@dataclass(frozen=True)
+class Control:
+    """A schedule with a detector that can't stand it, and the word for what must be found."""
+
+    schedule: Schedule
+    finding: str
+
+    @property
+    def name(self) -> str:
+        return self.schedule.name
+
+    def caught(self, result: Result) -> str | None:
+        """What was found, where that is what must be."""
+        found = (problem.splitlines()[0] for problem in result.problems)
+        return next((f"{line[:80]}" for line in found if self.finding in line), None)
+
+
+def _control(
+    name: str,
+    remedies: str,
+    faults: Sequence[Fault],
+    finding: str,
+    *,
+    settings: Mapping[str, str] | None = None,
+    long: bool = False,
+    hung_s: float = 45.0,
+) -> Control:
+    program = ("-m", "faults.broken", *remedies.split())
+    schedule = Schedule(name, faults, settings or {}, long=long, program=program, hung_s=hung_s)
+    return Control(schedule, finding)
+
+
+_AT_LEAST_ONCE = {"PROCESSING_GUARANTEE": "at_least_once"}
+_LATE = {**_AT_LEAST_ONCE, "COMMIT_INTERVAL_MS": "2000"}
+
+CONTROLS = [
+    _control("at-least-once", "", [KILL_ALL], "repeated", settings=_AT_LEAST_ONCE),
+    _control("commit-before-send", "order", [KILL_ALL], "lost", settings=_LATE),
+    _control("without-1", "membership", [SCALE], "repeated"),
+    _control("without-2", "patience", [BROKER_KILLED] * 2, "hung", long=True),
+    _control("without-4", "identity short", [DOZE] * 2, "lost"),
+    _control("without-6", "new_stream short", [DOZE] * 2, "lost", long=True),
+    _control("without-7", "own_id", [], "hung", long=True),
+    _control("without-10", "committed_offsets patient", [END_DELAYED], "repeated", long=True),
+    _control("without-11", "limits", [TERMINATE_HALF_OPEN], "does not stop", hung_s=20),
+    _control("without-12", "quiet", [AWAY], "log: ", long=True, hung_s=90),
+    _control("without-14", "abort patient", [RETURN], "hung", long=True, hung_s=30),
+]
