@@ -26,7 +26,8 @@ class Manifest(msgspec.Struct, frozen=True):
     `as_of` is the input offset up to which (not included) all is judged, `low` that of the oldest
     touch that is not saved: what is between them must be replayed. `dropped_until` is the greatest
     event time of an account that was dropped, for want of room. `rules_version` judged the payment
-    before `as_of`; `is_logged` says whether the log of versions tells so.
+    before `as_of`; `is_logged` says whether the log of versions tells so. `source` marks the input
+    topic that the offsets are of: one that is made anew has another mark.
     """
 
     as_of: int
@@ -35,6 +36,7 @@ class Manifest(msgspec.Struct, frozen=True):
     accounts: int
     dropped_until: int = NEVER
     is_logged: bool = False
+    source: str = ""
     format: int = 1
 
 
@@ -55,10 +57,13 @@ class Memory:
     With `partial`, what was before is not known of any account that is new.
     """
 
-    def __init__(self, layout: Layout, bounds: Bounds, *, partial: bool = False) -> None:
+    def __init__(
+        self, layout: Layout, bounds: Bounds, *, source: str = "", partial: bool = False
+    ) -> None:
         self.layout = layout
         self.hot: dict[bytes, Account] = {}
         self.next_offset = 0
+        self.source = source  # the mark of the input topic
         self.rules_version = ""  # that judged the payment before
         self.is_logged = False  # that version, as that of the payment
         self.dropped = 0  # accounts, for want of room
@@ -67,6 +72,7 @@ class Memory:
         self._partial = partial
         self._cold: dict[bytes, bytes] = {}
         self._stored = 0  # accounts that the topic holds
+        self._void: list[bytes] = []  # accounts that it is to forget
         self._times: deque[tuple[float, int]] = deque()  # when the input had come how far
 
     def __len__(self) -> int:
@@ -98,14 +104,22 @@ class Memory:
         """Not all that was before is known: of an account that is new it is said so."""
         self._partial = True
 
+    def start_over(self) -> None:
+        """The input is another: what was remembered of the old one is forgotten."""
+        self._void = [*self._cold]
+        self._cold.clear()
+        self._stored = 0
+        self.dropped_until = NEVER
+
     # -- saving
 
     def save(self, now_s: float) -> list[Saved]:
         """What is to be saved as of `next_offset`, in the same commit; `now_s` is monotonic."""
         until = max(self.next_offset - self._bounds.replay_records, self._reached(now_s))
         due = islice(self._due(until), self._bounds.a_commit)
-        saved: list[Saved] = [self._save(source) for source in [*due]]
-        return [*saved, *self._drop()]
+        void: list[Saved] = [(source, None) for source in self._void]
+        self._void.clear()
+        return [*void, *[self._save(source) for source in [*due]], *self._drop()]
 
     def manifest(self) -> Manifest:
         """Goes with every commit, behind what `save` gave."""
@@ -118,6 +132,7 @@ class Memory:
             self._stored,
             self.dropped_until,
             self.is_logged,
+            self.source,
         )
 
     def _reached(self, now_s: float) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import structlog
 
 from detector.careful import Unreadable
 from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory
@@ -14,6 +15,8 @@ from detector.transaction import parse, read_fields
 from kafka_batch import Batch, PartitionReader, Refused
 
 _TURN_S = 0.05  # other partitions wait so long
+
+log = structlog.get_logger("detector")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,11 @@ class Restoring:
         rules: Rules,
         partition: int,
         offset: int,
+        mark: str,
     ) -> None:
+        """`mark` is that of the input topic as it is now."""
         self.partition = partition
-        self.memory = Memory(rules.layout, config.bounds)
+        self.memory = Memory(rules.layout, config.bounds, source=mark)
         self._config = config
         self._reader = reader
         self._rules = rules
@@ -78,7 +83,9 @@ class Restoring:
         low = self._low()
         if low < self._offset:
             first = reader.begin(self._config.source, self.partition)
-            if first > low:
+            if first == self._offset and self._manifest is None:
+                self.memory.become_partial()  # the group is new here: what was before is gone
+            elif first > low:
                 self._is_missing(f"the input begins at offset {first}, and {low} is needed")
             reader.seek(max(first, low))
             while reader.position < self._offset:
@@ -98,18 +105,23 @@ class Restoring:
 
     def _low(self) -> int:
         """Where the replay begins."""
-        problem = self.memory.loaded(self._manifest)
+        manifest = self._manifest
+        problem = self.memory.loaded(manifest)
         if problem:
             self._is_missing(problem)
-        if self._manifest is None:
+        if manifest is None:
             return 0
-        if self._manifest.as_of > self._offset:
+        if manifest.source and self.memory.source not in ("", manifest.source):
+            log.warning("the input was made anew: its accounts begin anew", state=self._place)
+            self.memory.start_over()
+            return self._offset
+        if manifest.as_of > self._offset:
             raise Refused(
-                f"{self._place} holds state as of input offset {self._manifest.as_of}, which is "
-                f"past the committed offset {self._offset}: set the offset back to that, or give "
-                "this group another STATE_TOPIC"
+                f"{self._place} holds state as of input offset {manifest.as_of}, which is past the "
+                f"committed offset {self._offset}: set the offset back to that, or give this group "
+                "another STATE_TOPIC"
             )
-        return self._manifest.low
+        return manifest.low
 
     @property
     def _place(self) -> str:

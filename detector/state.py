@@ -80,7 +80,9 @@ class State:
                 stream.release(partition)  # nobody else had it meanwhile
                 continue
             self._reader = self._reader or PartitionReader(**config.reader)
-            self._restoring = Restoring(config, self._reader, self._rules, partition, offset)
+            self._restoring = Restoring(
+                config, self._reader, self._rules, partition, offset, stream.source_mark
+            )
             return
 
     def close(self) -> None:

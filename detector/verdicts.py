@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from detector.careful import Unreadable
 from detector.money import in_words
 from detector.rules.reasons import duration_in_words
-from detector.transaction import Unreadable, parse
+from detector.transaction import parse
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TABLE = dict.fromkeys([*range(32), *range(127, 160)], "?")  # what a terminal would obey

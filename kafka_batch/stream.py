@@ -196,6 +196,12 @@ class Stream:
         return lag
 
     @property
+    def source_mark(self) -> str:
+        """Marks the topic that is read: one that is made anew under its name has another mark.
+        Nothing where the brokers don't tell."""
+        return self._mark
+
+    @property
     def member_id(self) -> str:
         """This member of the group, for a stream that follows in this process."""
         return self._predecessor if self._member is None else str(self._member.member_id)

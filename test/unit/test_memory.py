@@ -29,7 +29,7 @@ def test_with_a_bound_of_nothing_all_is_saved_at_every_commit() -> None:
     pay(memory, b"a", 0)
     pay(memory, b"b", 1)
     assert names(memory.save(now_s=0)) == [b"a", b"b"]
-    assert memory.manifest("v") == Manifest(as_of=2, low=2, rules_version="v", accounts=2)
+    assert memory.manifest() == Manifest(as_of=2, low=2, rules_version="", accounts=2)
     assert memory.save(now_s=0) == []
 
 
@@ -38,7 +38,7 @@ def test_accounts_that_were_touched_longest_ago_are_saved_past_the_bound() -> No
     for offset, source in enumerate([b"a", b"b", b"c", b"a"]):
         pay(memory, source, offset)
     assert names(memory.save(now_s=0)) == [b"a", b"b"]
-    assert memory.manifest("v").low == 2
+    assert memory.manifest().low == 2
     assert list(memory.hot) == [b"c"]
 
 
@@ -49,7 +49,7 @@ def test_an_account_that_is_touched_again_is_saved_again() -> None:
     pay(memory, b"a", 1)
     assert memory.hot[b"a"][NUMBER] == 2
     assert names(memory.save(now_s=0)) == [b"a"]
-    assert memory.manifest("v").accounts == 1
+    assert memory.manifest().accounts == 1
 
 
 def test_where_little_comes_in_accounts_are_saved_after_the_interval() -> None:
@@ -67,7 +67,7 @@ def test_a_commit_saves_so_many_accounts_at_the_most() -> None:
     for offset, source in enumerate([b"a", b"b", b"c"]):
         pay(memory, source, offset)
     assert names(memory.save(now_s=0)) == [b"a", b"b"]
-    assert memory.manifest("v").low == 2
+    assert memory.manifest().low == 2
     assert names(memory.save(now_s=0)) == [b"c"]
 
 
@@ -77,7 +77,7 @@ def test_accounts_past_what_is_kept_are_dropped_and_those_that_are_new_may_lack_
         pay(memory, source, offset, time_ms=1_000 * offset)
     assert [source for source, packed in memory.save(now_s=0) if packed is None] == [b"a"]
     assert (memory.dropped, len(memory)) == (1, 2)
-    assert memory.manifest("v").accounts == 2
+    assert memory.manifest().accounts == 2
     pay(memory, b"a", 3, time_ms=5_000)
     assert memory.hot[b"a"][NUMBER] == 1
     assert memory.hot[b"a"][FLOOR] == 0  # the event time of what was dropped
@@ -88,7 +88,7 @@ def test_what_was_saved_is_taken_up_where_it_was_left() -> None:
     pay(before, b"a", 0)
     for source, packed in before.save(now_s=0):
         after.load(source, packed)
-    assert after.loaded(before.manifest("v")) is None
+    assert after.loaded(before.manifest()) is None
     assert after.knows(b"a", 0)
     assert not after.knows(b"a", 1)
     assert not after.knows(b"b", 0)
@@ -119,3 +119,13 @@ def test_what_is_new_in_a_memory_that_began_in_the_middle_may_lack_a_history() -
 
 def test_no_account_has_the_manifests_name() -> None:
     assert b"#" in MANIFEST_KEY  # which the contract allows in no account
+
+
+def test_where_the_input_is_another_all_is_forgotten_in_the_topic_too() -> None:
+    memory = a_memory()
+    memory.load(b"a", RULES.layout.packed(RULES.layout.new(0, b"USD", 0), 1))
+    memory.start_over()
+    pay(memory, b"a", 0)
+    assert memory.hot[b"a"][NUMBER] == 1
+    assert memory.save(now_s=0) == [(b"a", None)]
+    assert memory.manifest().accounts == 0
