@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from bench import latency, reading, throughput
+from bench import latency, reading, remembering, throughput
 from bench.plan import Plan
 from bench.systems import (
     CONFLUENT,
@@ -14,7 +14,7 @@ from bench.systems import (
     STREAMS_DEFAULT,
     System,
 )
-from bench.throughput import Run
+from bench.throughput import Input, Run
 from bench.topics import Broker
 from bench.turns import Row, described, figures, in_turn, say, summary
 
@@ -129,7 +129,7 @@ def memory(broker: Broker, plan: Plan) -> list[Row]:
         with broker.topics("in") as (topic,):
             broker.fill(topic, waiting)
             say(f"the detector, with {waiting:,} records waiting")
-            run = throughput.measure(broker, DETECTOR, topic, waiting, to_the_end=True)
+            run = throughput.measure(broker, DETECTOR, Input(topic, waiting), to_the_end=True)
         rows.append({"waiting": waiting, "memory_mb": run.memory_mb, "rate": run.rate})
     return rows
 
@@ -141,11 +141,13 @@ CHAPTERS: Mapping[str, Callable[[Broker, Plan], list[Row]]] = {
     "compressions": compressions,
     "generators": generators,
     "memory": memory,
+    "rules": remembering.rules,
+    "durability": remembering.durability,
 }
 
 
 def _run(broker: Broker, system: System, topic: str, plan: Plan) -> Run:
-    return throughput.measure(broker, system, topic, plan.records)
+    return throughput.measure(broker, system, Input(topic, plan.records))
 
 
 def _reads(broker: Broker, topic: str, plan: Plan) -> float:

@@ -44,17 +44,10 @@ def measure(broker: Broker, system: System, per_second: int, seconds: float) -> 
         Failed: it, or the generator, ended by itself.
         TimeoutError: nothing comes out of it.
     """
-    with broker.topics("in", "legit", "fraud", "dead") as (topic, legit, fraud, dead):
-        names = {
-            "TRANSACTIONS_TOPIC": topic,
-            "LEGIT_TOPIC": legit,
-            "FRAUD_TOPIC": fraud,
-            "DEAD_LETTER_TOPIC": dead,
-            "TRANSACTIONS_PER_SECOND": str(per_second),
-        }
-        variables = {**broker.variables(), **names}
+    with broker.topics("in") as (topic,), broker.outputs() as names:
+        variables = {**broker.variables(), **names, "TRANSACTIONS_TOPIC": topic}
         load = GENERATOR.with_variables("load", TRANSACTIONS_PER_SECOND=per_second)
-        reader = _Reader(broker, (legit, fraud))
+        reader = _Reader(broker, (names["LEGIT_TOPIC"], names["FRAUD_TOPIC"]))
         try:
             with running(system, variables) as its, running(load, variables) as its_load:
                 reader.wait_for_the_first()

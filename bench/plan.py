@@ -20,7 +20,11 @@ from bench.systems import (
 @dataclass(frozen=True)
 class Plan:
     """Records in the input, rounds, seconds of each latency, the records that wait when memory is
-    looked at, commit intervals in milliseconds, and loads by the second."""
+    looked at, commit intervals in milliseconds, and loads by the second.
+
+    Of rules that remember: accounts, their payments in all, and rounds; where durability is
+    measured, pairs of accounts and payments; where restoring is, such a pair.
+    """
 
     records: int
     rounds: int
@@ -29,6 +33,11 @@ class Plan:
     waiting: Sequence[int]
     intervals_ms: Sequence[int]
     loads: Sequence[int]
+    accounts: int = 100_000
+    payments: int = 3_200_000
+    rounds_of_rules: int = 2
+    durability: Sequence[tuple[int, int]] = ()
+    restored: tuple[int, int] | None = None
 
 
 _COMPARED = (
@@ -50,6 +59,8 @@ FULL = Plan(
     waiting=(1_000_000, 10_000_000),
     intervals_ms=(10, 30, 100, 300, 1_000),
     loads=(1_000, 20_000),
+    durability=((10_000, 1_500_000), (100_000, 2_400_000), (1_000_000, 3_000_000)),
+    restored=(1_000_000, 4_000_000),
 )
 QUICK = Plan(
     records=1_000_000,
@@ -59,4 +70,7 @@ QUICK = Plan(
     waiting=(),
     intervals_ms=(),
     loads=(1_000,),
+    accounts=10_000,
+    payments=320_000,
+    rounds_of_rules=1,
 )

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from bench import environments
 from bench.environments import PEERS
-from bench.rulebooks import ORIGINAL, Chosen
+from bench.rulebooks import ORIGINAL, SHIPPED, TEN, VELOCITY, Chosen
 from broker import jars
 
 COMMIT_INTERVAL_MS = 100
@@ -28,7 +28,7 @@ class System:
     guarantee: str
     settings: str
     prepare: Callable[[], list[str]] = field(repr=False)
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
     processes: int = 1
 
     def with_variables(self, name: str, **variables: object) -> "System":
@@ -54,6 +54,16 @@ def _detector(rules: Chosen) -> Callable[[], list[str]]:
     return prepare
 
 
+def _with_rules(name: str, rules: Chosen, settings: str) -> "System":
+    return replace(
+        DETECTOR,
+        name=name,
+        settings=f"its defaults, and {settings}",
+        prepare=_detector(rules),
+        variables={**_EVERY, "RULES_FILE": str(rules.path)},
+    )
+
+
 _EXACTLY, _AT_LEAST = "exactly once", "at least once"
 _LIBRDKAFKA = "batch.size 1 MB, linger.ms 20, fetch.message.max.bytes 4 MB, 200,000 queued"
 _EVERY = {"COMMIT_INTERVAL_MS": str(COMMIT_INTERVAL_MS)}
@@ -67,6 +77,12 @@ DETECTOR = System(
     variables={**_EVERY, "RULES_FILE": str(ORIGINAL.path)},
 )
 DETECTORS = replace(DETECTOR, name="detector x 2", processes=2)
+DETECTOR_TEN = _with_rules("detector, ten rules", TEN, "all rules active")
+DETECTOR_SHIPPED = _with_rules("detector, as it ships", SHIPPED, "nine of the ten rules in shadow")
+DETECTOR_ORIGINAL = _with_rules("detector, the original rule", ORIGINAL, "large_amount alone")
+DETECTOR_VELOCITY = _with_rules(
+    "detector, count, sum and payees", VELOCITY, "count_velocity, sum_velocity, fan_out"
+)
 CONFLUENT = System(
     name="confluent-kafka",
     version=environments.pinned("confluent_kafka"),
@@ -89,6 +105,13 @@ STREAMS = replace(
     "linger.ms 100, max.poll.records 10,000, fetches of 4 MB a partition, heap 1 GB, parallel GC",
     prepare=_streams("-Xmx1g", "-XX:+UseParallelGC"),
     variables={**_EVERY, "TUNED": "1"},
+)
+STREAMS_VELOCITY = replace(
+    STREAMS,
+    name="Kafka Streams, count, sum and payees",
+    settings=f"{STREAMS.settings}; an in-memory store with changelog, keyed by account: one "
+    "array of bytes, read in place, with 64-bit hashes of payees",
+    variables={**STREAMS.variables, "VELOCITY": "1"},
 )
 STREAMS_10MS = STREAMS_DEFAULT.with_variables("Kafka Streams, 10 ms commits", COMMIT_INTERVAL_MS=10)
 QUIXSTREAMS = System(

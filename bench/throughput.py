@@ -2,19 +2,36 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.processes import Failed, Running, running
 from bench.systems import System
-from bench.topics import Broker, Ends
+from bench.topics import VERDICTS, Broker, Ends
 
 _SAMPLE_S = 0.2
-_WARM = 0.2  # of the records, or as long as _WARM_S: what is not counted at the start
-_WARM_S = 5.0
-_ENOUGH = 0.95  # of the records, or as long as _ENOUGH_S: then it has been measured
-_ENOUGH_S = 20.0
 _PATIENCE_S = 120.0  # without any progress
-_FRAUDS = (0.09, 0.11)  # the share of frauds is 10.01 %
+
+
+@dataclass(frozen=True)
+class Span:
+    """What of a run counts: from when a share `warm` of the records is out, or `warm_s` after the
+    first of them came out; until `enough` of them are, or `enough_s` later."""
+
+    warm: float = 0.2
+    warm_s: float = 5.0
+    enough: float = 0.95
+    enough_s: float = 20.0
+
+
+@dataclass(frozen=True)
+class Input:
+    """A topic that is full: how many records it holds, what share of them a system must find to be
+    frauds, and what of a run over it counts."""
+
+    topic: str
+    records: int
+    frauds: tuple[float, float] = (0.09, 0.11)  # it is 10.01 %
+    span: Span = Span()
 
 
 @dataclass(frozen=True)
@@ -28,38 +45,31 @@ class Sample:
 
 @dataclass(frozen=True)
 class Run:
-    """What was measured: records a second, CPU microseconds a record, the peak of memory in MB."""
+    """What was measured: records a second, CPU microseconds a record, the peak of memory in MB, and
+    the share of frauds among what came out."""
 
     rate: float
     cpu_us: float
     memory_mb: float
+    frauds: float = 0.0
 
 
-def measure(
-    broker: Broker, system: System, topic: str, records: int, *, to_the_end: bool = False
-) -> Run:
-    """Runs a system over a topic of so many records; `to_the_end`, or until its rate is known.
+def measure(broker: Broker, system: System, source: Input, *, to_the_end: bool = False) -> Run:
+    """Runs a system over an input; `to_the_end`, or until its rate is known.
 
     Raises:
         Failed: it ended, stood still, or judged wrongly.
     """
-    with broker.topics("legit", "fraud", "dead") as (legit, fraud, dead):
-        names = {
-            "TRANSACTIONS_TOPIC": topic,
-            "LEGIT_TOPIC": legit,
-            "FRAUD_TOPIC": fraud,
-            "DEAD_LETTER_TOPIC": dead,
-        }
-        with (
-            Ends(broker, [legit, fraud, dead]) as ends,
-            running(system, {**broker.variables(), **names}) as its,
-        ):
-            run = _watch(its, ends, records, to_the_end=to_the_end)
+    with broker.outputs() as names:
+        legit, fraud, dead = (names[name] for name in VERDICTS)
+        variables = {**broker.variables(), **names, "TRANSACTIONS_TOPIC": source.topic}
+        with Ends(broker, [legit, fraud, dead]) as ends, running(system, variables) as its:
+            run = _watch(its, ends, source.records, source.span, to_the_end=to_the_end)
             counts = ends.by_topic()
-        share = counts[fraud] / max(1, counts[legit] + counts[fraud])
-        if not _FRAUDS[0] < share < _FRAUDS[1]:
-            raise Failed(f"{system.name} found {share:.1%} frauds")
-    return run
+    share = counts[fraud] / max(1, counts[legit] + counts[fraud])
+    if not source.frauds[0] < share < source.frauds[1]:
+        raise Failed(f"{system.name} found {share:.1%} frauds")
+    return replace(run, frauds=share)
 
 
 def measure_writing(broker: Broker, system: System, records: int) -> Run:
@@ -74,14 +84,14 @@ def measure_writing(broker: Broker, system: System, records: int) -> Run:
             Ends(broker, [topic]) as ends,
             running(system, {**broker.variables(), **own}) as its,
         ):
-            return _watch(its, ends, records, to_the_end=False)
+            return _watch(its, ends, records, Span(), to_the_end=False)
 
 
-def _watch(its: Running, ends: Ends, records: int, *, to_the_end: bool) -> Run:
+def _watch(its: Running, ends: Ends, records: int, span: Span, *, to_the_end: bool) -> Run:
     samples: list[Sample] = []
     memory_mb = 0.0
     moved_at = time.monotonic()
-    while not _known(samples, records, to_the_end=to_the_end):
+    while not _known(samples, records, span, to_the_end=to_the_end):
         ended = its.ended  # before the look at what is there
         out = sum(ends.by_topic().values())
         now = time.monotonic()
@@ -94,7 +104,7 @@ def _watch(its: Running, ends: Ends, records: int, *, to_the_end: bool) -> Run:
             its.require_running()
         memory_mb = max(memory_mb, its.memory_mb())
         time.sleep(_SAMPLE_S)
-    steady = _steady(samples, records)
+    steady = _steady(samples, records, span)
     first, last = steady[0], steady[-1]
     done = last.records - first.records
     return Run(
@@ -104,19 +114,20 @@ def _watch(its: Running, ends: Ends, records: int, *, to_the_end: bool) -> Run:
     )
 
 
-def _known(samples: Sequence[Sample], records: int, *, to_the_end: bool) -> bool:
+def _known(samples: Sequence[Sample], records: int, span: Span, *, to_the_end: bool) -> bool:
     if not samples:
         return False
     if to_the_end:
         return samples[-1].records >= records
-    steady = _steady(samples, records)
-    enough = samples[-1].records >= records * _ENOUGH
-    return enough or samples[-1].at >= steady[0].at + _ENOUGH_S > samples[0].at + _ENOUGH_S
+    steady = _steady(samples, records, span)
+    enough = samples[-1].records >= records * span.enough
+    return enough or samples[-1].at >= steady[0].at + span.enough_s > samples[0].at + span.enough_s
 
 
-def _steady(samples: Sequence[Sample], records: int) -> list[Sample]:
+def _steady(samples: Sequence[Sample], records: int, span: Span) -> list[Sample]:
     """The samples between the warm-up and the end."""
-    since = samples[0].at + _WARM_S
-    warm = [s for s in samples if s.records >= records * _WARM or s.at >= since] or [samples[-1]]
-    steady = [s for s in warm if s.records <= records * _ENOUGH and s.at <= warm[0].at + _ENOUGH_S]
-    return steady or warm[:1]
+    warm_at, warm = samples[0].at + span.warm_s, records * span.warm
+    after = [s for s in samples if s.records >= warm or s.at >= warm_at] or [samples[-1]]
+    until = after[0].at + span.enough_s
+    steady = [s for s in after if s.records <= records * span.enough and s.at <= until]
+    return steady or after[:1]

@@ -12,6 +12,7 @@ from pathlib import Path
 from kafka.structs import TopicPartition
 
 from broker import Cluster
+from detector.commands.run import STATE_TOPIC_CONFIGS
 from kafka_batch import create_topics
 from kafka_batch.client import Admin, Consumer
 
@@ -19,6 +20,9 @@ PARTITIONS = 4
 ROOT = Path(__file__).parents[1]
 # Records keep the timestamps that they came with: none is to be deleted while it is needed.
 _PROPERTIES = {"log.retention.ms": "-1"}
+_STATE = "state"
+_CONFIGS = {_STATE: STATE_TOPIC_CONFIGS}
+VERDICTS = ("LEGIT_TOPIC", "FRAUD_TOPIC", "DEAD_LETTER_TOPIC")  # where a record goes
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Broker:
     def topics(self, *kinds: str) -> Iterator[list[str]]:
         """New topics, deleted at the end."""
         names = [f"{kind}-{uuid.uuid4().hex[:8]}" for kind in kinds]
-        create_topics(self.address, {name: {} for name in names}, PARTITIONS, 1)
+        configs = [_CONFIGS.get(kind, {}) for kind in kinds]
+        create_topics(self.address, dict(zip(names, configs, strict=True)), PARTITIONS, 1)
         try:
             yield names
         finally:
@@ -45,6 +50,12 @@ class Broker:
                 admin.delete_topics(names)
             finally:
                 admin.close()
+
+    @contextmanager
+    def outputs(self) -> Iterator[dict[str, str]]:
+        """New topics for all that a system writes, by the variables that name them."""
+        with self.topics("legit", "fraud", "dead", _STATE) as names:
+            yield dict(zip([*VERDICTS, "STATE_TOPIC"], names, strict=True))
 
     def fill(self, topic: str, records: int, compression: str = "none") -> None:
         """Has the generator write so many records: the same ones each time.

@@ -1,0 +1,88 @@
+"""What rules with memory cost: beside Kafka Streams, by the number of rules, and by how what they
+remember is made durable."""
+
+from collections.abc import Callable, Sequence
+from math import inf
+
+from bench import filler, throughput
+from bench.plan import Plan
+from bench.processes import Failed
+from bench.systems import (
+    DETECTOR_ORIGINAL,
+    DETECTOR_SHIPPED,
+    DETECTOR_TEN,
+    DETECTOR_VELOCITY,
+    STREAMS_VELOCITY,
+    System,
+)
+from bench.throughput import Input, Run, Span
+from bench.topics import Broker
+from bench.turns import Row, described, in_turn, say, summary
+
+_ANY, _TENTH = (0.0, 1.0), (0.06, 0.14)
+_SAME = 0.005  # shares of frauds, of runs that end at different records
+# Accounts that pay 20 times a day have a day of history when what counts begins.
+_SPAN = Span(warm=0.7, warm_s=inf)
+_FROM_BEGINNERS = Span(warm=0.6, warm_s=inf)
+_ROOM = {"STATE_MAX_ACCOUNTS": 1_000_000}  # for a quarter of them, and an uneven one
+NEVER = {"STATE_REPLAY_MAX": 10**9, "STATE_INTERVAL_MS": 86_400_000}
+SAVING = {"as it comes": {}, "at every commit": {"STATE_REPLAY_MAX": 0}, "never": NEVER}
+
+
+def rules(broker: Broker, plan: Plan) -> list[Row]:
+    """Throughput of the ten rules, and of a part of them; of Kafka Streams with three of them."""
+    asked = {
+        DETECTOR_TEN: _TENTH,
+        DETECTOR_SHIPPED: _ANY,
+        DETECTOR_ORIGINAL: _ANY,
+        DETECTOR_VELOCITY: _ANY,
+        STREAMS_VELOCITY: _ANY,
+    }
+    with broker.topics("in") as (topic,):
+        _fill(broker, topic, plan.accounts, plan.payments)
+        turns = [
+            (system.name, _turn(broker, system, Input(topic, plan.payments, frauds, _SPAN)))
+            for system, frauds in asked.items()
+        ]
+        runs = in_turn(turns, plan.rounds_of_rules)
+    _require_the_same(runs[DETECTOR_VELOCITY.name], runs[STREAMS_VELOCITY.name])
+    return [
+        {**described(system), **summary(runs[system.name]), "frauds": runs[system.name][0].frauds}
+        for system in asked
+    ]
+
+
+def durability(broker: Broker, plan: Plan) -> list[Row]:
+    """Throughput of the ten rules, by how often what they remember is saved."""
+    rows = []
+    for accounts, payments in plan.durability:
+        variants = {
+            saved: DETECTOR_TEN.with_variables(f"{accounts:,} accounts, {saved}", **_ROOM, **how)
+            for saved, how in SAVING.items()
+        }
+        with broker.topics("in") as (topic,):
+            _fill(broker, topic, accounts, payments)
+            source = Input(topic, payments, _ANY, _FROM_BEGINNERS)
+            turns = [(its.name, _turn(broker, its, source)) for its in variants.values()]
+            runs = in_turn(turns, 1)
+        rows += [
+            {"accounts": accounts, "saved": saved, **summary(runs[its.name])}
+            for saved, its in variants.items()
+        ]
+    return rows
+
+
+def _fill(broker: Broker, topic: str, accounts: int, payments: int) -> None:
+    say(f"writing {payments:,} payments of {accounts:,} accounts")
+    filler.fill(broker, topic, accounts, payments)
+
+
+def _turn(broker: Broker, system: System, source: Input) -> Callable[[], Run]:
+    return lambda: throughput.measure(broker, system, source)
+
+
+def _require_the_same(ours: Sequence[Run], theirs: Sequence[Run]) -> None:
+    """Both do the same work only where they find the same."""
+    own, other = (runs[0].frauds for runs in (ours, theirs))
+    if abs(own - other) > _SAME:
+        raise Failed(f"by the same rules, {own:.2%} and {other:.2%} were frauds")
