@@ -16,6 +16,8 @@ from bench.report import machine, show
 from bench.topics import ROOT, a_broker
 from broker import BrokerUnavailable
 
+_PAYMENTS_OF_AN_ACCOUNT = 32
+
 
 def main(words: list[str]) -> int:
     """Measures what the command line asks for, and returns the exit status."""
@@ -52,7 +54,12 @@ def _plan(asked: argparse.Namespace) -> Plan:
     if asked.systems:
         chosen = [system for system in FULL.systems if system.name in asked.systems]
         plan = replace(plan, systems=chosen)
-    return replace(plan, records=asked.records or plan.records, rounds=asked.rounds or plan.rounds)
+    if asked.records:
+        accounts = max(2, asked.records // _PAYMENTS_OF_AN_ACCOUNT)
+        plan = replace(plan, records=asked.records, payments=asked.records, accounts=accounts)
+    if asked.rounds:
+        plan = replace(plan, rounds=asked.rounds, rounds_of_rules=asked.rounds)
+    return plan
 
 
 def _places(asked: argparse.Namespace) -> tuple[Path, Path]:

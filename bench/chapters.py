@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from bench import latency, reading, remembering, throughput
+from bench import latency, reading, remembering, restoring, throughput
 from bench.plan import Plan
 from bench.systems import (
     CONFLUENT,
@@ -141,8 +141,10 @@ CHAPTERS: Mapping[str, Callable[[Broker, Plan], list[Row]]] = {
     "compressions": compressions,
     "generators": generators,
     "memory": memory,
+    "alone": remembering.alone,
     "rules": remembering.rules,
     "durability": remembering.durability,
+    "restore": restoring.restore,
 }
 
 

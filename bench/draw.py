@@ -32,6 +32,7 @@ def draw(result: dict[str, Any], folder: Path) -> list[Path]:
         ("systems", "bench-throughput.svg", _throughput),
         ("latencies", "bench-latency.svg", _latency),
         ("intervals", "bench-intervals.svg", _intervals),
+        ("rules", "bench-rules.svg", _throughput),
     ]
     drawn = []
     with mpl.rc_context(_STYLE):

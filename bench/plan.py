@@ -22,8 +22,8 @@ class Plan:
     """Records in the input, rounds, seconds of each latency, the records that wait when memory is
     looked at, commit intervals in milliseconds, and loads by the second.
 
-    Of rules that remember: accounts, their payments in all, and rounds; where durability is
-    measured, pairs of accounts and payments; where restoring is, such a pair.
+    Of rules that remember: accounts, their payments in all, and rounds; accounts and payments on
+    which the rules alone are timed, durability is measured, and restoring.
     """
 
     records: int
@@ -36,6 +36,7 @@ class Plan:
     accounts: int = 100_000
     payments: int = 3_200_000
     rounds_of_rules: int = 2
+    timed: tuple[int, int] = (100_000, 500_000)
     durability: Sequence[tuple[int, int]] = ()
     restored: tuple[int, int] | None = None
 
@@ -73,4 +74,5 @@ QUICK = Plan(
     accounts=10_000,
     payments=320_000,
     rounds_of_rules=1,
+    timed=(2_000, 50_000),
 )

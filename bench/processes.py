@@ -40,7 +40,11 @@ class Running:
 
     def last_words(self) -> str:
         """The end of what it has said."""
-        return self._log.read_text(errors="replace")[-2_000:]
+        return self.said()[-2_000:]
+
+    def said(self) -> str:
+        """All that it has said."""
+        return self._log.read_text(errors="replace")
 
     @property
     def ended(self) -> bool:
@@ -64,6 +68,12 @@ class Running:
                 process.terminate()
         for survivor in psutil.wait_procs(tree, timeout=_STOP_S)[1]:
             survivor.kill()
+
+    def kill(self) -> None:
+        """SIGKILL to all."""
+        for process in self._tree():
+            process.kill()
+            process.wait()
 
     def _tree(self) -> list[psutil.Process]:
         living = [process for process in self._started if process.poll() is None]

@@ -1,7 +1,8 @@
 """What rules with memory cost: beside Kafka Streams, by the number of rules, and by how what they
 remember is made durable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from math import inf
 
 from bench import filler, throughput
@@ -18,15 +19,21 @@ from bench.systems import (
 from bench.throughput import Input, Run, Span
 from bench.topics import Broker
 from bench.turns import Row, described, in_turn, say, summary
+from detector.rules.file import load_file
+from detector.rules.timing import all_active, time_rules
+from detector.settings import RULES_FILE
 
 _ANY, _TENTH = (0.0, 1.0), (0.06, 0.14)
 _SAME = 0.005  # shares of frauds, of runs that end at different records
 # Accounts that pay 20 times a day have a day of history when what counts begins.
 _SPAN = Span(warm=0.7, warm_s=inf)
 _FROM_BEGINNERS = Span(warm=0.6, warm_s=inf)
-_ROOM = {"STATE_MAX_ACCOUNTS": 1_000_000}  # for a quarter of them, and an uneven one
-NEVER = {"STATE_REPLAY_MAX": 10**9, "STATE_INTERVAL_MS": 86_400_000}
-SAVING = {"as it comes": {}, "at every commit": {"STATE_REPLAY_MAX": 0}, "never": NEVER}
+ROOM = {"STATE_MAX_ACCOUNTS": 1_000_000}  # for a quarter of them, and an uneven one
+SAVING: Mapping[str, Mapping[str, int]] = {
+    "as it comes": {},
+    "at every commit": {"STATE_REPLAY_MAX": 0},
+    "never": {"STATE_REPLAY_MAX": 10**9, "STATE_INTERVAL_MS": 86_400_000},
+}
 
 
 def rules(broker: Broker, plan: Plan) -> list[Row]:
@@ -39,7 +46,7 @@ def rules(broker: Broker, plan: Plan) -> list[Row]:
         STREAMS_VELOCITY: _ANY,
     }
     with broker.topics("in") as (topic,):
-        _fill(broker, topic, plan.accounts, plan.payments)
+        write(broker, topic, plan.accounts, plan.payments)
         turns = [
             (system.name, _turn(broker, system, Input(topic, plan.payments, frauds, _SPAN)))
             for system, frauds in asked.items()
@@ -57,11 +64,11 @@ def durability(broker: Broker, plan: Plan) -> list[Row]:
     rows = []
     for accounts, payments in plan.durability:
         variants = {
-            saved: DETECTOR_TEN.with_variables(f"{accounts:,} accounts, {saved}", **_ROOM, **how)
+            saved: DETECTOR_TEN.with_variables(f"{accounts:,} accounts, {saved}", **ROOM, **how)
             for saved, how in SAVING.items()
         }
         with broker.topics("in") as (topic,):
-            _fill(broker, topic, accounts, payments)
+            write(broker, topic, accounts, payments)
             source = Input(topic, payments, _ANY, _FROM_BEGINNERS)
             turns = [(its.name, _turn(broker, its, source)) for its in variants.values()]
             runs = in_turn(turns, 1)
@@ -72,7 +79,15 @@ def durability(broker: Broker, plan: Plan) -> list[Row]:
     return rows
 
 
-def _fill(broker: Broker, topic: str, accounts: int, payments: int) -> None:
+def alone(broker: Broker, plan: Plan) -> list[Row]:  # noqa: ARG001  # as all chapters are called
+    """What the ten rules cost by themselves, without Kafka."""
+    say(f"timing the rules over payments of {plan.timed[0]:,} accounts")
+    found = time_rules(all_active(load_file(RULES_FILE)), *plan.timed)
+    return [asdict(found)]
+
+
+def write(broker: Broker, topic: str, accounts: int, payments: int) -> None:
+    """Fills a topic with payments, and says so."""
     say(f"writing {payments:,} payments of {accounts:,} accounts")
     filler.fill(broker, topic, accounts, payments)
 

@@ -12,7 +12,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench.systems import DETECTOR
+from bench.systems import DETECTOR, DETECTOR_TEN, System
 from broker import jars
 
 Result = dict[str, Any]
@@ -70,7 +70,7 @@ def _rows(result: Result) -> list[Result]:
     return [row for chapter, _, _ in _tables(result) for row in result.get(chapter, [])]
 
 
-_WORDS = ("system", "guarantee", "read", "written")
+_WORDS = ("system", "guarantee", "read", "written", "saved")
 _WIDTH = 120  # where it goes to a file
 
 
@@ -135,9 +135,77 @@ def _tables(result: Result) -> Sequence[tuple[str, str, list[_Column]]]:
             "the detector's peak of memory",
             [("waiting", _number("waiting", ",")), ("peak MB", _number("memory_mb", ".0f"))],
         ),
+        *_tables_of_rules(result, rate),
     ]
 
 
-def _times(result: Result, row: dict[str, Any]) -> str:
-    own = next(r["rate"] for r in result["systems"] if r["system"] == DETECTOR.name)
+def _tables_of_rules(
+    result: Result, rate: list[_Column]
+) -> Sequence[tuple[str, str, list[_Column]]]:
+    return [
+        (
+            "alone",
+            "the ten rules by themselves, CPU us a payment",
+            [
+                ("accounts", _number("accounts", ",")),
+                ("payments", _number("payments", ",")),
+                ("rules", _number("rules_us", ".2f")),
+                ("reasons", _number("reasons_us", ".2f")),
+                ("five further conditions", _number("further_us", ".2f")),
+                ("hits", _number("hits_share", ".1%")),
+            ],
+        ),
+        (
+            "rules",
+            "rules that remember accounts",
+            [
+                ("system", _text("system")),
+                *rate,
+                ("frauds", _number("frauds", ".1%")),
+                ("ten rules are", lambda row: _times(result, row, "rules", DETECTOR_TEN)),
+            ],
+        ),
+        (
+            "durability",
+            "the ten rules, by how often what they remember is saved",
+            [
+                ("accounts", _number("accounts", ",")),
+                ("saved", _text("saved")),
+                *rate,
+                ("costs", lambda row: _cost(result, row)),
+            ],
+        ),
+        (
+            "restore",
+            "restoring after a SIGKILL, by how often it was saved",
+            [
+                ("saved", _text("saved")),
+                ("accounts", _number("accounts", ",")),
+                ("records read", _number("records", ",")),
+                ("replayed", _number("replayed", ",")),
+                ("restored in s", _number("seconds", ".1f")),
+                ("live after s", _number("live_s", ".1f")),
+                ("MB", _number("memory_mb", ".0f")),
+                ("bytes/account", _number("bytes_an_account", ",.0f")),
+                ("commit ms", _number("commit_ms", ".0f")),
+                ("at most", _number("commit_ms_most", ",.0f")),
+            ],
+        ),
+    ]
+
+
+def _times(
+    result: Result, row: dict[str, Any], chapter: str = "systems", ours: System = DETECTOR
+) -> str:
+    own = next(r["rate"] for r in result[chapter] if r["system"] == ours.name)
     return f"{own / row['rate']:.2f} x"
+
+
+def _cost(result: Result, row: dict[str, Any]) -> str:
+    """The share of the rate that durability takes."""
+    without = next(
+        its["rate"]
+        for its in result["durability"]
+        if its["accounts"] == row["accounts"] and its["saved"] == "never"
+    )
+    return f"{1 - row['rate'] / without:.0%}"
