@@ -12,6 +12,7 @@ from broker.terminal import say
 from broker.tools import DEFAULT_SERVER, TOOLS, become
 
 _UNAVAILABLE = 2
+_LAST_PORT = 65_533  # further nodes have the next ones
 _USAGE = """python -m broker run [--port N] [--nodes 1|3] [--data DIR] [-- COMMAND ...]
        python -m broker TOOL [ARGUMENTS ...]"""
 
@@ -41,12 +42,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "run", choices=["run", *TOOLS], metavar="run", help="Kafka, for COMMAND or until Ctrl-C"
     )
-    parser.add_argument("--port", type=int, default=9094, help="the first node's (9094)")
+    parser.add_argument("--port", type=_port, default=9094, help="the first node's (9094)")
     parser.add_argument("--nodes", type=int, choices=(1, 3), default=1, help="how many (1)")
     parser.add_argument(
         "--data", type=Path, default=LIBRARY.parent / "data", help="folder (.broker/data)"
     )
     return parser
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isdecimal() and len(text) < len("100000") else 0
+    if not 0 < number <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: 1 to {_LAST_PORT}")
+    return number
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ class DetectorSettings(ServiceSettings):
             ge=0,
             le=10**12,
             allow_inf_nan=False,
+            decimal_places=10,
             description="the limit of the rule large_amount, 0 to 10^12, in any currency, in place "
             "of that in RULES_FILE",
         ),

@@ -1,24 +1,54 @@
 """Settings from the environment, as one frozen object."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from kafka_batch.config import Compression
 from kafka_batch.selftest import RecordCodec
 
 _SHOWN = 60  # characters of a wrong value
+_LAST_PORT = 65_535
+
+_SERVER = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?:([0-9]{1,5})")
+_MOST_SERVERS = 100
+
+
+def _servers(url: str) -> str:
+    servers = url.split(",")
+    found = [_SERVER.fullmatch(server) for server in servers]
+    if not all(each and 0 < int(each[1]) <= _LAST_PORT for each in found):
+        raise ValueError(f"it is no host:port, or list of such, with ports from 1 to {_LAST_PORT}")
+    if len(servers) > _MOST_SERVERS:
+        raise ValueError(f"it names more than {_MOST_SERVERS} brokers")
+    return url
+
+
+def _no_dots_alone(name: str) -> str:
+    if name in (".", ".."):
+        raise ValueError("Kafka has no topic of dots alone")
+    return name
+
+
+def _writable(file: str) -> str:
+    try:
+        with open(file, "a"):
+            return file
+    except OSError as error:
+        raise ValueError(f"it can't be written ({error.strerror})") from error
+
 
 BrokerUrl = Annotated[
     str,
-    Field(
-        pattern=r"^[^\s:,]+:\d{1,5}(,[^\s:,]+:\d{1,5})*$",
-        description="where the brokers are: host:port, or several with commas between",
-    ),
+    AfterValidator(_servers),
+    Field(description="where the brokers are: host:port, or several with commas between"),
 ]
-TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
+TopicName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"), AfterValidator(_no_dots_alone)
+]
+Port = Annotated[int, Field(ge=1, le=_LAST_PORT)]
 
 
 class SettingsError(ValueError):
@@ -49,7 +79,8 @@ class ServiceSettings(BaseModel):
         Port | None, Field(description="port of the metrics for Prometheus, 1 to 65535")
     ] = None
     health_file: Annotated[
-        str | None, Field(min_length=1, description="file that shows the loop is alive")
+        Annotated[str, AfterValidator(_writable)] | None,
+        Field(description="file that shows the loop is alive"),
     ] = None
 
     @classmethod
@@ -76,9 +107,9 @@ class ServiceSettings(BaseModel):
 
     @classmethod
     def _explain(cls, problem: Any, environment: Mapping[str, str]) -> str:
-        reason = " ".join(str(problem["msg"]).split())
+        reason = " ".join(str(problem["msg"]).split()).removeprefix("Value error, ")
         if not problem["loc"]:  # a rule about several variables, which names them itself
-            return reason.removeprefix("Value error, ")
+            return reason
         name = str(problem["loc"][0])
         meaning = next(f.description for f in cls.model_fields.values() if f.alias == name)
         value = repr(environment[name])

@@ -1,9 +1,12 @@
 """The report's settings: the services' variables, and the seconds of the command line."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _LONGEST_S = 86_400
+_LAST_PORT = 65_535
+_SHOWN = 60  # characters of a wrong value
 
 
 class CannotMeasure(Exception):
@@ -30,17 +33,19 @@ class Settings:
         Raises:
             CannotMeasure: an argument or a variable is wrong.
         """
-        get = environment.get
+
+        def name(variable: str, default: str) -> str:
+            return _name(variable, environment.get(variable, default))
+
+        asked = environment.get("TRANSACTIONS_PER_SECOND", "1000")
         return cls(
-            broker=get("KAFKA_BROKER_URL", "localhost:9094"),
-            transactions=get("TRANSACTIONS_TOPIC", "queueing.transactions"),
-            legit=get("LEGIT_TOPIC", "streaming.transactions.legit"),
-            fraud=get("FRAUD_TOPIC", "streaming.transactions.fraud"),
-            dead_letter=get("DEAD_LETTER_TOPIC", "streaming.transactions.dead-letter"),
-            group=get("CONSUMER_GROUP", "detector"),
-            asked_per_second=_number(
-                "TRANSACTIONS_PER_SECOND", get("TRANSACTIONS_PER_SECOND", "1000"), 0, 10**7
-            ),
+            broker=_servers(environment.get("KAFKA_BROKER_URL", "localhost:9094")),
+            transactions=name("TRANSACTIONS_TOPIC", "queueing.transactions"),
+            legit=name("LEGIT_TOPIC", "streaming.transactions.legit"),
+            fraud=name("FRAUD_TOPIC", "streaming.transactions.fraud"),
+            dead_letter=name("DEAD_LETTER_TOPIC", "streaming.transactions.dead-letter"),
+            group=name("CONSUMER_GROUP", "detector"),
+            asked_per_second=_number("TRANSACTIONS_PER_SECOND", asked, 0, 10**7),
             seconds=_seconds(arguments),
         )
 
@@ -56,6 +61,25 @@ def _seconds(arguments: Sequence[str]) -> int:
 
 
 def _number(name: str, text: str, least: int, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-        raise CannotMeasure(f"{name}={text!r} is not allowed: a whole number, {least} to {most}")
+    if not (re.fullmatch("[0-9]{1,9}", text) and least <= int(text) <= most):
+        raise _not_allowed(name, text, f"a whole number, {least} to {most}")
     return int(text)
+
+
+def _name(variable: str, text: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9._-]{1,249}", text):
+        raise _not_allowed(variable, text, "1 to 249 letters, digits, or . _ -")
+    return text
+
+
+def _servers(text: str) -> str:
+    found = [re.fullmatch(r"[A-Za-z0-9._-]{1,253}:([0-9]{1,5})", each) for each in text.split(",")]
+    if not all(server and 0 < int(server[1]) <= _LAST_PORT for server in found):
+        raise _not_allowed("KAFKA_BROKER_URL", text, "host:port, or several with commas between")
+    return text
+
+
+def _not_allowed(name: str, text: str, allowed: str) -> CannotMeasure:
+    value = repr(text)
+    shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+    return CannotMeasure(f"{name}={shown} is not allowed: {allowed}")

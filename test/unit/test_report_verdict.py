@@ -69,6 +69,22 @@ def test_a_wrong_argument_cannot_be_measured(arguments: list[str]) -> None:
         Settings.read(arguments, {})
 
 
-def test_a_wrong_rate_cannot_be_measured() -> None:
-    with pytest.raises(CannotMeasure, match="TRANSACTIONS_PER_SECOND='x' is not allowed"):
-        Settings.read([], {"TRANSACTIONS_PER_SECOND": "x"})
+@pytest.mark.parametrize("value", ["", "a b\nforged", "9" * 400, "x" * 10_000])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("KAFKA_BROKER_URL", "TRANSACTIONS_TOPIC", "LEGIT_TOPIC", "FRAUD_TOPIC"),
+        *("DEAD_LETTER_TOPIC", "CONSUMER_GROUP", "TRANSACTIONS_PER_SECOND"),
+    ],
+)
+def test_with_a_wrong_variable_nothing_can_be_measured(name: str, value: str) -> None:
+    with pytest.raises(CannotMeasure) as failure:
+        Settings.read([], {name: value})
+    (line,) = str(failure.value).splitlines()
+    assert line.startswith(f"{name}={value!r}"[:60])
+    assert len(line) < 200
+
+
+def test_a_negative_rate_cannot_be_measured() -> None:
+    with pytest.raises(CannotMeasure, match="TRANSACTIONS_PER_SECOND='-1' is not allowed"):
+        Settings.read([], {"TRANSACTIONS_PER_SECOND": "-1"})

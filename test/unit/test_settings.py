@@ -18,7 +18,7 @@ WRONG = {
     for service, names in {
         DetectorSettings: {
             "COMMIT_INTERVAL_MS": ("x", "", "0", "-1", "5001", "1e9", "1.5"),
-            "FRAUD_THRESHOLD": ("x", "", "-0.01", "1e13", "nan", "inf"),
+            "FRAUD_THRESHOLD": ("x", "", "-0.01", "1e13", "nan", "inf", "1e-999999999"),
             "PROCESSING_GUARANTEE": ("x", "", "EXACTLY_ONCE"),
             "INSTANCE_ID": ("", "a b", "x" * 201),
             "CONSUMER_GROUP": ("", "a b", "x" * 201),
@@ -46,13 +46,16 @@ WRONG = {
     }.items()
     for name, values in {
         **names,
-        "KAFKA_BROKER_URL": ("", "broker", "broker:", ":9092", "a:1,", "a b:1", "broker:port"),
-        "TRANSACTIONS_TOPIC": ("", "a b", "x" * 250),
+        "KAFKA_BROKER_URL": (
+            *("", "broker", "broker:", ":9092", "a:1,", "a b:1", "broker:port", "a:0", "a:65536"),
+            *("a..b:1", f"{'a' * 64}:1", "ä:1", "a:\u0661", ",".join(["a:1"] * 101)),
+        ),
+        "TRANSACTIONS_TOPIC": ("", "a b", "x" * 250, ".", ".."),
         "LOG_LEVEL": ("", "info", "TRACE"),
         "COMPRESSION_TYPE": ("", "brotli", "GZIP"),
         "RECORD_CODEC": ("", "fast"),
         "METRICS_PORT": ("", "x", "0", "-1", "65536"),
-        "HEALTH_FILE": ("",),
+        "HEALTH_FILE": ("", "/", "/no-such-folder/file", "x" * 5_000),
     }.items()
     for value in values
 }
@@ -70,10 +73,41 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_and_what_is_allowed(
     assert len(line) < 400
 
 
+EVERY = {
+    (service, str(field.alias))
+    for service in (DetectorSettings, GeneratorSettings)
+    for field in service.model_fields.values()
+}
+OF_NO_VARIABLE = {
+    "wrong": "/no/such folder\n",
+    "empty": "",
+    "huge": "9" * 400,
+    "huge, of letters": "x" * 100_000,
+    "negative": "-1",
+}
+MAY_BE_A_NAME = {  # that reads like a negative number
+    *("TRANSACTIONS_TOPIC", "LEGIT_TOPIC", "FRAUD_TOPIC", "DEAD_LETTER_TOPIC", "STATE_TOPIC"),
+    *("CONSUMER_GROUP", "INSTANCE_ID", "HEALTH_FILE"),
+}
+
+
+@pytest.mark.parametrize("kind", OF_NO_VARIABLE)
+@pytest.mark.parametrize(("service", "name"), sorted(EVERY, key=str))
+def test_no_variable_takes_what_is_wrong_empty_huge_or_negative(
+    service: type[ServiceSettings], name: str, kind: str
+) -> None:
+    if kind == "negative" and name in MAY_BE_A_NAME:
+        return
+    value = OF_NO_VARIABLE[kind]
+    with pytest.raises(SettingsError) as failure:
+        service.from_environment({name: value})
+    (line,) = str(failure.value).splitlines()
+    assert line.startswith(f"{name}={value!r}"[:60])
+    assert len(line) < 400
+
+
 def test_every_variable_that_can_be_wrong_is_tried() -> None:
-    for service in (DetectorSettings, GeneratorSettings):
-        tried = {name for one, name, _ in WRONG if one is service}
-        assert tried == {str(field.alias) for field in service.model_fields.values()}
+    assert {(service, name) for service, name, _ in WRONG} == EVERY
 
 
 def test_without_variables_the_defaults_are_the_projects() -> None:
@@ -113,15 +147,27 @@ def test_help_lists_every_variable_with_its_default(service: type[ServiceSetting
 
 
 @pytest.mark.parametrize("service", ["detector", "generator"])
-def test_a_service_with_a_wrong_setting_says_so_and_ends_with_status_2(service: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("LOG_LEVEL", "loud\nINFO forged", r"'loud\nINFO forged'"),
+        ("METRICS_PORT", "", "''"),
+        ("KAFKA_BROKER_URL", "x" * 100_000, "'xxx"),
+        ("HEALTH_FILE", "/no-such-folder/file", "'/no-such-folder/file'"),
+    ],
+)
+def test_a_service_with_a_wrong_setting_says_so_and_ends_with_status_2(
+    service: str, name: str, value: str, shown: str
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", service],
         cwd=REPOSITORY,
-        env={**os.environ, "LOG_LEVEL": "loud\nINFO forged"},
+        env={**os.environ, name: value},
         capture_output=True,
         text=True,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith(rf"{service}: LOG_LEVEL='loud\nINFO forged' is not allowed")
+    assert line.startswith(f"{service}: {name}={shown}")
+    assert " is not allowed: " in line
