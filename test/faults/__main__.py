@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from broker import BrokerUnavailable
-from faults.containers import CONTAINERS, play_containers
+from faults.containers import CONTAINERS, lacks, play_containers
 from faults.controls import CONTROLS, Control
 from faults.report import Report
 from faults.run import Result, Run, Survived, a_run
@@ -37,12 +37,15 @@ def main(words: list[str]) -> int:
                 result = play(world, control.schedule, asked.seed, asked.logs)
                 report.control(result, control.caught(result))
             for schedule, seed in _runs(asked, report):
-                if lacks := schedule.lacks(world):
-                    report.skipped(schedule.name, lacks)
+                if reason := schedule.lacks(world):
+                    report.skipped(schedule.name, reason)
                 else:
                     report.add(play(world, schedule, seed, asked.logs))
         if not asked.schedules or CONTAINERS in asked.schedules:
-            play_containers(report, asked.seed)
+            if reason := lacks():
+                report.skipped(CONTAINERS, reason)
+            else:
+                report.add(play_containers(asked.seed))
     except BrokerUnavailable as reason:
         sys.stderr.write(f"faults: {reason}\n")
         return 2

@@ -102,7 +102,8 @@ def order() -> None:
 
     def commit_first(self: Stream, batch: Any) -> None:
         note(self, batch)
-        self._consumer.commit(dict(self._offsets))
+        if not self._fetched:
+            self._consumer.commit(dict(self._offsets))
         self._caught_up = False
 
     Stream._note = commit_first  # type: ignore[method-assign]

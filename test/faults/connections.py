@@ -72,6 +72,15 @@ def cut_at(api: Api, *, after: bool) -> Callable[[Run], float]:
     return strike
 
 
+def send_delayed(run: Run) -> float:
+    """Records are under way to their broker for longer than a short Kafka transaction."""
+    trap = Trap(Api.PRODUCE, after=False, hold=lambda _: time.sleep(5))
+    for proxy in run.world.proxies.values():
+        proxy.arm(trap)
+    assert trap.sprung.wait(TRAP_S), "nothing was sent"
+    return run.flows_again(time.time())
+
+
 def end_delayed(run: Run) -> float:
     """The end of a Kafka transaction is under way for longer than the session of its detector,
     which is stopped (SIGSTOP) meanwhile."""

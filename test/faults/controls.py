@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from faults import brokers, strikes
-from faults.connections import end_delayed
+from faults.connections import end_delayed, send_delayed
 from faults.run import Result
 from faults.schedules import (
     BROKER_KILLED,
@@ -18,7 +18,7 @@ from faults.schedules import (
     Schedule,
 )
 
-DOZE = Fault("SIGSTOP past the Kafka transaction, SIGCONT", strikes.doze)
+SEND_DELAYED = Fault("records arrive late", send_delayed)
 RETURN = Fault("SIGSTOP past the session, counted from SIGCONT", strikes.zombie_returns)
 END_DELAYED = Fault("the end of a Kafka transaction arrives late", end_delayed)
 AWAY = Fault("all brokers away", brokers.long_outage(30))
@@ -64,8 +64,8 @@ CONTROLS = [
     _control("commit-before-send", "order", [KILL_ALL], "lost", settings=_LATE),
     _control("without-1", "membership", [SCALE], "repeated"),
     _control("without-2", "patience", [BROKER_KILLED] * 2, "hung", long=True),
-    _control("without-4", "identity short", [DOZE] * 2, "lost"),
-    _control("without-6", "new_stream short", [DOZE] * 2, "lost", long=True),
+    _control("without-4", "identity short", [SEND_DELAYED], "lost"),
+    _control("without-6", "new_stream short", [SEND_DELAYED], "lost"),
     _control("without-7", "own_id", [], "hung", long=True),
     _control("without-10", "committed_offsets patient", [END_DELAYED], "repeated", long=True),
     _control("without-11", "limits", [TERMINATE_HALF_OPEN], "does not stop", hung_s=20),

@@ -16,7 +16,7 @@ from faults.load import Load
 from faults.oracle import PARTITIONS, Stored
 from faults.world import World
 
-PER_SECOND = 1_000
+PER_SECOND = 500
 # Without output, or without an end: it won't come any more. What it should take is in the limits.
 HUNG_S = 150.0
 STOPPED = ("exit after SIGTERM", 5.0)
