@@ -72,13 +72,17 @@ def cut_at(api: Api, *, after: bool) -> Callable[[Run], float]:
     return strike
 
 
-def send_delayed(run: Run) -> float:
-    """Records are under way to their broker for longer than a short Kafka transaction."""
-    trap = Trap(Api.PRODUCE, after=False, hold=lambda _: time.sleep(5))
-    for proxy in run.world.proxies.values():
-        proxy.arm(trap)
-    assert trap.sprung.wait(TRAP_S), "nothing was sent"
-    return run.flows_again(time.time())
+def arrives_late(api: Api, seconds: float) -> Callable[[Run], float]:
+    """A request is under way to its broker for that long."""
+
+    def strike(run: Run) -> float:
+        trap = Trap(api, after=False, hold=lambda _: time.sleep(seconds))
+        for proxy in run.world.proxies.values():
+            proxy.arm(trap)
+        assert trap.sprung.wait(TRAP_S), f"no {api.name} in {TRAP_S} s"
+        return run.flows_again(time.time())
+
+    return strike
 
 
 def end_delayed(run: Run) -> float:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from faults import brokers, strikes
-from faults.connections import end_delayed, send_delayed
+from faults.connections import arrives_late, end_delayed
+from faults.proxy import Api
 from faults.run import Result
 from faults.schedules import (
     BROKER_KILLED,
@@ -18,7 +19,8 @@ from faults.schedules import (
     Schedule,
 )
 
-SEND_DELAYED = Fault("records arrive late", send_delayed)
+SEND_DELAYED = Fault("records arrive late", arrives_late(Api.PRODUCE, 5))
+OFFSETS_DELAYED = Fault("offsets arrive late", arrives_late(Api.SEND_OFFSETS, 8))
 RETURN = Fault("SIGSTOP past the session, counted from SIGCONT", strikes.zombie_returns)
 END_DELAYED = Fault("the end of a Kafka transaction arrives late", end_delayed)
 AWAY = Fault("all brokers away", brokers.long_outage(30))
@@ -66,8 +68,8 @@ CONTROLS = [
     _control("commit-before-send", "order", [KILL_ALL], "lost", settings=_LATE),
     _control("without-1", "membership", [SCALE], "repeated"),
     _control("without-2", "patience", [BROKER_KILLED] * 2, "hung", long=True),
-    _control("without-4", "identity short", [SEND_DELAYED], "lost"),
-    _control("without-6", "new_stream short", [SEND_DELAYED], "lost"),
+    _control("without-4", "results short", [SEND_DELAYED], "lost"),
+    _control("without-6", "new_stream", [OFFSETS_DELAYED], "lost"),
     _control("without-7", "own_id", [], "hung", long=True),
     _control("without-10", "committed_offsets patient", [END_DELAYED], "repeated", long=True),
     _control("without-11", "limits", [TERMINATE_HALF_OPEN], "does not stop"),
