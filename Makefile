@@ -53,7 +53,7 @@ bench: .venv/installed ## the speed beside that of its peers: half an hour; QUIC
 	$(BIN)/python -m bench $(if $(QUICK),--quick)
 
 .PHONY: faults
-faults: .venv/installed ## break things under a running detector, and check all it wrote: 12 minutes; LONG=1 takes hours
+faults: .venv/installed ## break things under running detectors, check all that came out: 12 minutes; LONG=1: hours
 	PYTHONPATH=test:test/integration $(BIN)/python -m faults --table docs/reliability.md \
 		$(if $(LONG),--faults 1000 --seed $(or $(SEED),$$RANDOM)) $(FAULTS)
 

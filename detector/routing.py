@@ -64,12 +64,17 @@ class Limits:
     max_behind_ms: int = _LONGEST_MS
 
     @classmethod
-    def of(cls, topics: Iterable[TopicLimits]) -> "Limits":
-        """The strictest of several topics' limits."""
+    def of(cls, topics: Iterable[TopicLimits], source: TopicLimits) -> "Limits":
+        """The strictest of several topics' limits, for what comes from `source`.
+
+        What that took is not too far ahead for a topic that is as lenient: time has only passed
+        since. So our own clock, which may be wrong by days, has no say unless it must.
+        """
         known = list(topics)
+        ahead_ms = min(_LONGEST_MS, *(topic.max_ahead_ms for topic in known))
         return cls(
             min(topic.max_bytes for topic in known),
-            min(_LONGEST_MS, *(topic.max_ahead_ms for topic in known)),
+            _LONGEST_MS if source.max_ahead_ms <= ahead_ms else ahead_ms,
             min(_LONGEST_MS, *(topic.max_behind_ms for topic in known)),
         )
 

@@ -34,6 +34,8 @@ def set_up_logs(level: str) -> None:
     handler.addFilter(QuietRepeats())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("kafka").setLevel("DEBUG" if level == "DEBUG" else "WARNING")
+    # Warns of any task that took over 100 ms, as on a busy machine, or while one is paused.
+    logging.getLogger("kafka.net.selector").setLevel("DEBUG" if level == "DEBUG" else "ERROR")
 
 
 def _renderers() -> list[structlog.typing.Processor]:

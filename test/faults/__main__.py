@@ -7,6 +7,7 @@ where a control was not caught; with --strict-times also where a time was over i
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -15,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from broker import BrokerUnavailable
-from faults.containers import CONTAINERS, play_containers
+from faults.containers import CONTAINERS, lacks, play_containers
 from faults.controls import CONTROLS, Control
 from faults.report import Report
 from faults.run import Result, Run, Survived, a_run
@@ -29,6 +30,7 @@ _JAVA = "-XX:TieredStopAtLevel=1"
 def main(words: list[str]) -> int:
     """Runs what the command line asks for, and returns the exit status."""
     asked = _arguments(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is ended then, too
     os.environ.setdefault("JAVA_TOOL_OPTIONS", _JAVA)
     report = Report("long" if asked.faults else "short")
     try:
@@ -37,12 +39,15 @@ def main(words: list[str]) -> int:
                 result = play(world, control.schedule, asked.seed, asked.logs)
                 report.control(result, control.caught(result))
             for schedule, seed in _runs(asked, report):
-                if lacks := schedule.lacks(world):
-                    report.skipped(schedule.name, lacks)
+                if reason := schedule.lacks(world):
+                    report.skipped(schedule.name, reason)
                 else:
                     report.add(play(world, schedule, seed, asked.logs))
         if not asked.schedules or CONTAINERS in asked.schedules:
-            play_containers(report, asked.seed)
+            if reason := lacks():
+                report.skipped(CONTAINERS, reason)
+            else:
+                report.add(play_containers(asked.seed))
     except BrokerUnavailable as reason:
         sys.stderr.write(f"faults: {reason}\n")
         return 2
@@ -95,7 +100,8 @@ def _runs(asked: argparse.Namespace, report: Report) -> Iterator[tuple[Schedule,
 def _controls(asked: argparse.Namespace) -> Sequence[Control]:
     if asked.schedules:
         return [control for control in CONTROLS if control.name in asked.schedules]
-    return [control for control in CONTROLS if asked.faults or not control.schedule.long]
+    every = asked.faults or asked.all_controls
+    return [control for control in CONTROLS if every or not control.schedule.long]
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
@@ -104,6 +110,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--schedules", nargs="+", choices=names, default=[], help="only these")
     parser.add_argument("--seed", type=int, default=1, help="of the victims and moments (1)")
     parser.add_argument("--faults", type=int, default=0, help="go on until so many have struck")
+    parser.add_argument("--all-controls", action="store_true", help="also those that take long")
     parser.add_argument("--strict-times", action="store_true", help="a missed time is a failure")
     parser.add_argument("--table", type=Path, help="a document whose table is written anew")
     parser.add_argument("--logs", type=Path, help="a folder that keeps the detectors' logs")

@@ -34,20 +34,16 @@ def patience() -> None:
     Producer._wait = _wait_for_good  # type: ignore[method-assign]
 
 
-def identity() -> None:
-    """Results are not looked at, and neither are producer id and epoch after a commit [4]."""
+def results() -> None:
+    """Offsets are sent before the records are delivered, and no result is looked at, nor producer
+    id and epoch after the commit [4]."""
 
-    def reap(self: Producer) -> int:
-        while self._undelivered and self._undelivered[0].is_done:
-            self._undelivered.popleft()
-        return 0
-
-    def end(self: Stream, offsets: Any, deadline: float) -> None:  # noqa: ARG001
+    def flush(self: Stream, offsets: Any, _: float) -> None:
+        self._producer._undelivered.clear()
         self._producer.send_offsets(offsets, self._member, 60)
         self._producer.commit(60)
 
-    Producer.reap = reap  # type: ignore[method-assign]
-    Stream._end_transaction = end  # type: ignore[method-assign]
+    Stream._flush = flush  # type: ignore[method-assign]
 
 
 def new_stream() -> None:
@@ -60,7 +56,7 @@ def new_stream() -> None:
         except StreamError:
             self._commit, self._begun = None, False
             self._kept.clear()
-            self._producer.abort(5)
+            self._producer.abort(30)
 
     Stream._finish_commit = go_on  # type: ignore[method-assign]
 
@@ -102,7 +98,8 @@ def order() -> None:
 
     def commit_first(self: Stream, batch: Any) -> None:
         note(self, batch)
-        self._consumer.commit(dict(self._offsets))
+        if not self._fetched:
+            self._consumer.commit(dict(self._offsets))
         self._caught_up = False
 
     Stream._note = commit_first  # type: ignore[method-assign]

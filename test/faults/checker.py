@@ -13,13 +13,16 @@ from kafka.admin import OffsetSpec
 from kafka.protocol.consumer import IsolationLevel
 
 from faults.load import Written
-from faults.oracle import PARTITIONS, Expected, Stored, came_out, judge
+from faults.oracle import PARTITIONS, Expected, Stored, appended, came_out, judge
+from faults.replay import headers_by_value
 
 _READ_S = 120.0
 _SHOWN = 3
 
 
-def check(topics: Topics, written: Written, gone: Sequence[Stored] = ()) -> list[str]:
+def check(
+    topics: Topics, written: Written, gone: Sequence[Stored] = (), *, exactly_once: bool = True
+) -> list[str]:
     """What is wrong, a line each; nothing where exactly the right records came out.
 
     All must have been judged. `gone` is input that was there before, and deleted since.
@@ -34,6 +37,8 @@ def check(topics: Topics, written: Written, gone: Sequence[Stored] = ()) -> list
     expected = [judge(record, written.planted, topics) for record in inputs]
     problems += of_the_outcome(expected, [came_out(record, topics) for record in results])
     problems += _of_the_order(inputs, expected, results, topics)
+    if exactly_once:
+        problems += _of_the_memory((gone, [*inputs[len(gone) :]]), results, topics)
     problems += _of_the_group(topics, names)
     return problems
 
@@ -88,6 +93,21 @@ def _of_the_order(
         for what, those in (("out of order", wrong), ("in another partition", misplaced))
         if those
     ]
+
+
+def _of_the_memory(
+    lives: Iterable[Sequence[Stored]], results: Sequence[Stored], topics: Topics
+) -> Iterator[str]:
+    """Each verdict must be what a replay says, of each topic that the input has been."""
+    wanted = {value: said for life in lives for value, said in headers_by_value(life).items()}
+    wrong = [
+        f"{result.origin}: {said}, replayed: {wanted.get(result.value or b'')}"
+        for result in results
+        if result.topic != topics.dead_letter
+        and (said := appended(result, topics)) != wanted.get(result.value or b"")
+    ]
+    if wrong:
+        yield f"another verdict than a replay's: {len(wrong)}, as {'; '.join(wrong[:_SHOWN])}"
 
 
 def _of_the_group(topics: Topics, names: Sequence[str]) -> Iterator[str]:

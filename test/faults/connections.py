@@ -72,6 +72,19 @@ def cut_at(api: Api, *, after: bool) -> Callable[[Run], float]:
     return strike
 
 
+def arrives_late(api: Api, seconds: float) -> Callable[[Run], float]:
+    """A request is under way to its broker for that long."""
+
+    def strike(run: Run) -> float:
+        trap = Trap(api, after=False, hold=lambda _: time.sleep(seconds))
+        for proxy in run.world.proxies.values():
+            proxy.arm(trap)
+        assert trap.sprung.wait(TRAP_S), f"no {api.name} in {TRAP_S} s"
+        return run.flows_again(time.time())
+
+    return strike
+
+
 def end_delayed(run: Run) -> float:
     """The end of a Kafka transaction is under way for longer than the session of its detector,
     which is stopped (SIGSTOP) meanwhile."""

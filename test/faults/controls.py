@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from faults import brokers, strikes
-from faults.connections import end_delayed
+from faults.connections import arrives_late, end_delayed
+from faults.proxy import Api
 from faults.run import Result
 from faults.schedules import (
     BROKER_KILLED,
@@ -18,7 +19,8 @@ from faults.schedules import (
     Schedule,
 )
 
-DOZE = Fault("SIGSTOP past the Kafka transaction, SIGCONT", strikes.doze)
+SEND_DELAYED = Fault("records arrive late", arrives_late(Api.PRODUCE, 5))
+OFFSETS_DELAYED = Fault("offsets arrive late", arrives_late(Api.SEND_OFFSETS, 8))
 RETURN = Fault("SIGSTOP past the session, counted from SIGCONT", strikes.zombie_returns)
 END_DELAYED = Fault("the end of a Kafka transaction arrives late", end_delayed)
 AWAY = Fault("all brokers away", brokers.long_outage(30))
@@ -37,8 +39,10 @@ class Control:
 
     def caught(self, result: Result) -> str | None:
         """What was found, where that is what must be."""
-        found = (problem.splitlines()[0] for problem in result.problems)
-        return next((f"{line[:80]}" for line in found if self.finding in line), None)
+        found = [problem.splitlines()[0] for problem in result.problems]
+        late = [stop.seconds for stop in result.stops if stop.missed]
+        found += [f"does not stop in time: it took {seconds:.0f} s" for seconds in late]
+        return next((line.split(", as ")[0] for line in found if self.finding in line), None)
 
 
 def _control(
@@ -64,11 +68,11 @@ CONTROLS = [
     _control("commit-before-send", "order", [KILL_ALL], "lost", settings=_LATE),
     _control("without-1", "membership", [SCALE], "repeated"),
     _control("without-2", "patience", [BROKER_KILLED] * 2, "hung", long=True),
-    _control("without-4", "identity short", [DOZE] * 2, "lost"),
-    _control("without-6", "new_stream short", [DOZE] * 2, "lost", long=True),
+    _control("without-4", "results short", [SEND_DELAYED], "lost"),
+    _control("without-6", "new_stream", [OFFSETS_DELAYED], "lost"),
     _control("without-7", "own_id", [], "hung", long=True),
     _control("without-10", "committed_offsets patient", [END_DELAYED], "repeated", long=True),
-    _control("without-11", "limits", [TERMINATE_HALF_OPEN], "does not stop", hung_s=20),
+    _control("without-11", "limits", [TERMINATE_HALF_OPEN], "does not stop"),
     _control("without-12", "quiet", [AWAY], "log: ", long=True, hung_s=90),
     _control("without-14", "abort patient", [RETURN], "hung", long=True, hung_s=30),
 ]

@@ -53,11 +53,20 @@ def judge(stored: Stored, planted: dict[bytes, str], topics: Topics) -> Expected
 
 def came_out(found: Stored, topics: Topics) -> Expected:
     """What did come out, in the terms of what must."""
-    mark = {topics.fraud: "rules", topics.dead_letter: "error"}.get(found.topic)
-    marks = [n for n, (name, _) in enumerate(found.headers) if name == mark]
-    cut = marks[-1] if marks else len(found.headers)  # a sender's own may have the same name
+    cut = _cut(found, topics)
     record = (found.timestamp, found.key, found.value, found.headers[:cut])
     return Expected(found.topic, record, tuple(_told(dict(found.headers[cut:]))))
+
+
+def appended(found: Stored, topics: Topics) -> Headers:
+    """The headers that the detector has appended to a record."""
+    return found.headers[_cut(found, topics) :]
+
+
+def _cut(found: Stored, topics: Topics) -> int:
+    first = {topics.fraud: "rules", topics.dead_letter: "error"}.get(found.topic, "shadow_rules")
+    marks = [n for n, (name, _) in enumerate(found.headers) if name == first]
+    return marks[-1] if marks else len(found.headers)  # a sender's own may have the same name
 
 
 def _told(ours: dict[str, Any]) -> list[tuple[str, str]]:

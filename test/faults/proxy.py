@@ -75,6 +75,7 @@ class Proxy:
         self._delay_s = 0.0
         self._trap: Trap | None = None
         self._connections: set[_Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._passing = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name=f"proxy-{port}", daemon=True)
@@ -126,6 +127,7 @@ class Proxy:
         self._server.close()
         for connection in [*self._connections]:
             connection.reset()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _set(self, mode: Mode, concerns: _Owner) -> None:
         self._mode, self._concerns = mode, concerns
@@ -153,6 +155,9 @@ class Proxy:
             asyncio.create_task(self._guard(connection, self._requests(connection, reader))),
             asyncio.create_task(self._guard(connection, self._responses(connection, from_node))),
         ]
+        for task in connection.tasks:  # nobody else holds one that waits
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _guard(self, connection: _Connection, work: Coroutine[Any, Any, None]) -> None:
         """Either direction's end is the end of both."""

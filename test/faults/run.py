@@ -16,7 +16,7 @@ from faults.load import Load
 from faults.oracle import PARTITIONS, Stored
 from faults.world import World
 
-PER_SECOND = 1_000
+PER_SECOND = 500
 # Without output, or without an end: it won't come any more. What it should take is in the limits.
 HUNG_S = 150.0
 STOPPED = ("exit after SIGTERM", 5.0)
@@ -150,7 +150,8 @@ class Run:
             detector.told_to_stop()
         for detector in [*self.detectors]:
             self._require_ended(detector)
-        self.problems += check(self.topics, written, self.gone)
+        exactly_once = "PROCESSING_GUARANTEE" not in self.settings
+        self.problems += check(self.topics, written, self.gone, exactly_once=exactly_once)
         self.problems += self._of_the_logs()
         return len(written.places)
 
@@ -161,7 +162,8 @@ class Run:
         self.load.abandon()
         self.flow.close()
         with self.world.admin() as admin:
-            admin.delete_topics([self.topics.transactions, *self.topics.outputs])
+            topics = self.topics
+            admin.delete_topics([topics.transactions, topics.state, *topics.outputs])
 
     def _require_ended(self, detector: Detector) -> None:
         status = detector.ended(self._hung_s)

@@ -116,7 +116,7 @@ def _no_faketime(_: World) -> str | None:
 
 WITH_FAKETIME = {
     "LD_PRELOAD": str(_faketime()),
-    "FAKETIME_NO_CACHE": "1",
+    "FAKETIME_CACHE_DURATION": "1",
     "DONT_FAKE_MONOTONIC": "1",
 }
 

@@ -70,14 +70,6 @@ def nap(run: Run) -> float:
     return run.flows_again(since)
 
 
-def doze(run: Run) -> float:
-    """SIGSTOP for less than the session, and for longer than a short Kafka transaction."""
-    victim, since = _frozen(run)
-    time.sleep(run.random.uniform(4, 6))
-    victim.signal(signal.SIGCONT)
-    return run.flows_again(since)
-
-
 def zombie_returns(run: Run) -> float:
     """As `zombie`, but output need not flow before it is back."""
     victim, since = _frozen(run)

@@ -60,9 +60,13 @@ class World:
 
         return some_topics(self.direct, create)
 
+    @property
+    def replicas(self) -> int:
+        return len(self.cluster.nodes)
+
     def create(self, name: str, partitions: int, **configs: str) -> None:
         """A topic that is replicated to all nodes."""
-        create_topics(self.direct, {name: configs}, partitions, len(self.cluster.nodes))
+        create_topics(self.direct, {name: configs}, partitions, self.replicas)
 
     @contextmanager
     def admin(self) -> Iterator[KafkaAdminClient]:

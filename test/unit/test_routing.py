@@ -123,4 +123,10 @@ def test_a_record_that_fits_only_without_the_headers_of_a_verdict_is_too_large()
 
 def test_the_limits_are_the_strictest_of_the_topics() -> None:
     topics = [TopicLimits(4, 1_000, 50, 9), TopicLimits(4, 500, 60)]
-    assert Limits.of(topics) == Limits(500, 50, 9)
+    assert Limits.of(topics, TopicLimits(4, max_ahead_ms=51)) == Limits(500, 50, 9)
+
+
+def test_what_an_input_as_strict_has_taken_is_not_too_far_ahead_whatever_our_clock_says() -> None:
+    limits = Limits.of([TopicLimits(4), TopicLimits(4)], TopicLimits(4))
+    a_day_ahead = a_batch(FINE, timestamp_ms=NOW_MS + 86_400_000)
+    assert routed(a_day_ahead, limits=limits).legit == [0]

@@ -1,0 +1,53 @@
+"""The verdicts once more: the whole input judged offline, by the same rules, without a fault.
+
+The oracle, which shares no code with the detector, knows the rule in force. What the rules in
+shadow say depends on all that an account did before, so it tells whether the detector's memory
+came through the faults whole.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from detector.memory import Bounds, Memory
+from detector.routing import Limits, route
+from detector.rulebook import read_rules
+from detector.rules import Rules
+from detector.settings import DetectorSettings
+from faults.oracle import Headers, Stored
+from kafka_batch import PlainBatch
+
+_EVER = 1 << 60
+
+
+def headers_by_value(inputs: Sequence[Stored]) -> dict[bytes, Headers]:
+    """The headers that the detector must have appended to each record, by its unique value.
+
+    `inputs` are those of one topic, in any order; dead letters are left out.
+    """
+    settings = DetectorSettings()
+    rules = Rules(read_rules(settings), settings.state_max_events)
+    ordered = sorted(inputs, key=lambda record: (record.partition, record.offset))
+    return {
+        value: headers
+        for _, its_own in groupby(ordered, key=lambda record: record.partition)
+        for value, headers in _of_a_partition([*its_own], rules)
+    }
+
+
+def _of_a_partition(records: Sequence[Stored], rules: Rules) -> Iterator[tuple[bytes, Headers]]:
+    batch = PlainBatch(
+        topic=records[0].topic,
+        partition=records[0].partition,
+        offsets=[record.offset for record in records],
+        timestamps=[record.timestamp for record in records],
+        keys=[record.key for record in records],
+        values=[record.value for record in records],
+        headers=[record.headers for record in records],
+    )
+    limits = Limits(max_bytes=_EVER, max_ahead_ms=_EVER)
+    routed = route(batch, rules, limits, 0, Memory(rules.layout, Bounds()))
+    for row in routed.legit:
+        block = routed.legit_headers.get(row)
+        yield records[row].value or b"", tuple(block.decoded()) if block else ()
+    for row, block in zip(routed.fraud, routed.fraud_headers, strict=True):
+        yield records[row].value or b"", tuple(block.decoded())
