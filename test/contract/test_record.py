@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from rulebooks import shipped
+
+from detector.rules import Payment
 from detector.transaction import Transaction, parse
 from generator.transactions import Transactions
 
@@ -30,3 +33,16 @@ def test_the_detector_reads_whatever_the_generator_writes() -> None:
 def test_the_readme_shows_the_sample() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     assert SAMPLE[1].decode() in readme
+
+
+def test_the_readme_shows_the_verdict_on_the_sample() -> None:
+    rules, transaction = shipped(), parse(SAMPLE[1])
+    assert isinstance(transaction, Transaction)
+    source, target, amount, currency = transaction
+    account = rules.layout.new(0, currency, 0)
+    hits = rules.judges[currency](account, 0, amount, target, currency, source)
+    headers = rules.verdict(hits, Payment(0, amount, currency, source, target), account).headers
+    assert headers
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    for name, content in headers.decoded():
+        assert f"    {name}: {(content or b'').decode()}\n" in readme
