@@ -158,7 +158,7 @@ def test_an_error_is_told_on_one_line() -> None:
 
 
 def some_routed() -> Routed:
-    dead = DeadLetter(3, "not_json", (0, None, None, ()))
+    dead = DeadLetter(3, "not_json", 0, HeaderBlock.of(()))
     return Routed(legit=[0, 1], fraud=[2], fraud_headers=[HeaderBlock.of(())], dead=[dead])
 
 
