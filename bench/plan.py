@@ -71,8 +71,8 @@ QUICK = Plan(
     waiting=(),
     intervals_ms=(),
     loads=(1_000,),
-    accounts=10_000,
-    payments=320_000,
+    accounts=6_000,
+    payments=192_000,
     rounds_of_rules=1,
     timed=(2_000, 50_000),
 )

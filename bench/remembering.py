@@ -24,7 +24,7 @@ from detector.rules.timing import all_active, time_rules
 from detector.settings import RULES_FILE
 
 _ANY, _TENTH = (0.0, 1.0), (0.06, 0.14)
-_SAME = 0.005  # shares of frauds, of runs that end at different records
+_SAME = 0.02  # shares of frauds: runs end at different records, and Kafka's markers are counted
 # Accounts that pay 20 times a day have a day of history when what counts begins.
 _SPAN = Span(warm=0.7, warm_s=inf)
 _FROM_BEGINNERS = Span(warm=0.6, warm_s=inf)

@@ -90,7 +90,8 @@ def measure_writing(broker: Broker, system: System, records: int) -> Run:
 def _watch(its: Running, ends: Ends, records: int, span: Span, *, to_the_end: bool) -> Run:
     samples: list[Sample] = []
     memory_mb = 0.0
-    moved_at = time.monotonic()
+    begun = Sample(time.monotonic(), 0, its.cpu_s())
+    moved_at = begun.at
     while not _known(samples, records, span, to_the_end=to_the_end):
         ended = its.ended  # before the look at what is there
         out = sum(ends.by_topic().values())
@@ -105,7 +106,8 @@ def _watch(its: Running, ends: Ends, records: int, span: Span, *, to_the_end: bo
         memory_mb = max(memory_mb, its.memory_mb())
         time.sleep(_SAMPLE_S)
     steady = _steady(samples, records, span)
-    first, last = steady[0], steady[-1]
+    # Where all was done between two looks, its start is not left out.
+    first, last = (steady[0] if len(steady) > 1 else begun), steady[-1]
     done = last.records - first.records
     return Run(
         rate=done / (last.at - first.at),
