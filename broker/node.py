@@ -53,6 +53,11 @@ class Node:
         """Whether its process is gone, although nobody here stopped or killed it."""
         return self._process is not None and self._process.poll() is not None
 
+    @property
+    def runs(self) -> bool:
+        """Whether its process is there, paused or not."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Starts it over the data that it left, and returns when it answers.
 

@@ -67,6 +67,8 @@ class State:
             return
         if self._restoring is None:
             self._begin_one(stream, self._config)
+        elif self._restoring.partition not in stream.held():
+            self._restoring = None  # a rebalance takes it: it may be another member's by now
         elif self._restoring.step():
             done, self._restoring = self._restoring, None
             self.memories[done.partition] = done.memory

@@ -337,12 +337,13 @@ class Consumer(KafkaConsumer):
         self._net.run(self._manager.wait_for, update, timeout_s * 1000)
 
     def paused_at(self) -> dict[TopicPartition, int]:
-        """The positions of the partitions that are paused, where they are known."""
+        """The positions of the partitions that are paused, where they are known; none of those
+        that a rebalance which has begun may give to another member."""
         assigned = dict(self._subscription.assignment)
         return {
             partition: state.position.offset
             for partition, state in assigned.items()
-            if state.paused and state.position is not None
+            if state.paused and state.position is not None and not state._pending_revocation
         }
 
     def lag(self) -> dict[TopicPartition, int]:

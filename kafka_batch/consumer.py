@@ -104,6 +104,10 @@ class BatchConsumer(Consumer):
             KafkaError: what `KafkaConsumer.poll` raises.
         """
         most = _MOST_BATCHES if self._whole_batches else _MOST_RECORDS
+        if not self._fetcher._next_partition_records:
+            # What was set aside of a paused partition is taken up again only where this is None,
+            # and not where it is used up [26].
+            self._fetcher._next_partition_records = None
         self._in_doubt |= time.monotonic() - self._fetched_at > _PAUSE_S
         found = self.poll(timeout_ms=timeout_ms, max_records=most)
         self._fetched_at = time.monotonic()

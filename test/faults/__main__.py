@@ -65,6 +65,7 @@ def play(world: World, schedule: Schedule, seed: int, logs: Path | None = None) 
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as ending:
         place = logs / f"{schedule.name}-{seed}" if logs else Path(folder)
         place.mkdir(parents=True, exist_ok=True)
+        world.heal()
         try:
             new = Run(world, place, seed, schedule.settings, schedule.program, schedule.hung_s)
             run = ending.enter_context(a_run(new))

@@ -145,7 +145,7 @@ def coordinator_killed(api: Api) -> Callable[[Run], float]:
     def strike(run: Run) -> float:
         struck: list[int] = []
         trap = {
-            number: Trap(api, after=False, strike=lambda n=number: _kill(run, n, struck))
+            number: Trap(api, after=False, strike=lambda _, n=number: _kill(run, n, struck))
             for number in run.world.proxies
         }
         with proxies_of(run):

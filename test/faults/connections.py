@@ -72,6 +72,28 @@ def cut_at(api: Api, *, after: bool) -> Callable[[Run], float]:
     return strike
 
 
+def killed_at(api: Api) -> Callable[[Run], float]:
+    """SIGKILL of a detector as it sends a request, which does not arrive."""
+
+    def strike(run: Run) -> float:
+        def kill(port: int) -> None:
+            _owner(run, port).signal(signal.SIGKILL)
+
+        trap = Trap(api, after=False, strike=kill)
+        with proxies_of(run) as proxies:
+            for proxy in proxies:
+                proxy.arm(trap)
+            assert trap.sprung.wait(TRAP_S), f"no {api.name} in {TRAP_S} s"
+        return run.flows_again(time.time())
+
+    return strike
+
+
+def _owner(run: Run, port: int) -> Detector:
+    (owner,) = [detector for detector in run.detectors if detector.owns(port)]
+    return owner
+
+
 def arrives_late(api: Api, seconds: float) -> Callable[[Run], float]:
     """A request is under way to its broker for that long."""
 
@@ -91,7 +113,7 @@ def end_delayed(run: Run) -> float:
     struck: list[Detector] = []
 
     def freeze(port: int) -> None:
-        (owner,) = [detector for detector in run.detectors if detector.owns(port)]
+        owner = _owner(run, port)
         owner.signal(signal.SIGSTOP)
         time.sleep(SESSION_S + 6)
         struck.append(owner)

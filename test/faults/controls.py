@@ -5,9 +5,10 @@ A suite that finds nothing may be blind. These lack one remedy each, or were nev
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from faults import brokers, strikes
-from faults.connections import arrives_late, end_delayed
+from faults.connections import arrives_late, end_delayed, killed_at
 from faults.proxy import Api
 from faults.run import Result
 from faults.schedules import (
@@ -21,9 +22,13 @@ from faults.schedules import (
 
 SEND_DELAYED = Fault("records arrive late", arrives_late(Api.PRODUCE, 5))
 OFFSETS_DELAYED = Fault("offsets arrive late", arrives_late(Api.SEND_OFFSETS, 8))
+KILL_AT_OFFSETS = Fault("SIGKILL as offsets are committed", killed_at(Api.COMMIT_OFFSETS))
 RETURN = Fault("SIGSTOP past the session, counted from SIGCONT", strikes.zombie_returns)
 END_DELAYED = Fault("the end of a Kafka transaction arrives late", end_delayed)
 AWAY = Fault("all brokers away", brokers.long_outage(30))
+
+# The one rule that needs no memory: a memory keeps some of these detectors from going wrong.
+_ONE_RULE = Path(__file__).parent / "large_amount.yaml"
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ def _control(
     hung_s: float = 45.0,
 ) -> Control:
     program = ("-m", "faults.broken", *remedies.split())
-    schedule = Schedule(name, faults, settings or {}, long=long, program=program, hung_s=hung_s)
+    one_rule = {"RULES_FILE": str(_ONE_RULE), **(settings or {})}
+    schedule = Schedule(name, faults, one_rule, long=long, program=program, hung_s=hung_s)
     return Control(schedule, finding)
 
 
@@ -64,7 +70,7 @@ _AT_LEAST_ONCE = {"PROCESSING_GUARANTEE": "at_least_once"}
 _LATE = {**_AT_LEAST_ONCE, "COMMIT_INTERVAL_MS": "2000"}
 
 CONTROLS = [
-    _control("at-least-once", "", [KILL_ALL], "repeated", settings=_AT_LEAST_ONCE),
+    _control("at-least-once", "", [KILL_AT_OFFSETS], "repeated", settings=_AT_LEAST_ONCE),
     _control("commit-before-send", "order", [KILL_ALL], "lost", settings=_LATE),
     _control("without-1", "membership", [SCALE], "repeated"),
     _control("without-2", "patience", [BROKER_KILLED] * 2, "hung", long=True),

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Producer
 
 _ACCOUNTS = 64
-_TICK_S = 0.1
+_TICK_S = 0.2
 _FLUSH_S = 90.0
 # With what becomes of them: {} is the record's number, so that no two are alike.
 _MALFORMED = [

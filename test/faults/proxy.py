@@ -22,6 +22,7 @@ class Api(IntEnum):
     """API keys of requests that a Kafka transaction consists of."""
 
     PRODUCE = 0
+    COMMIT_OFFSETS = 8
     END_TRANSACTION = 26
     SEND_OFFSETS = 28
 
@@ -36,14 +37,14 @@ class Mode(Enum):
 class Trap:
     """Springs once, at the next request of a kind: before or after the node has received it.
 
-    `strike` is called then, from a thread of its own, and the client's connection is reset. With
-    `hold`, which gets the client's port, the request is passed on as that returns, and no
-    connection is reset.
+    `strike` is called then with the client's port, from a thread of its own, and the client's
+    connection is reset. With `hold`, called in the same way, the request is passed on as that
+    returns, and no connection is reset.
     """
 
     api: Api
     after: bool
-    strike: Callable[[], None] = lambda: None
+    strike: Callable[[int], None] = lambda _: None
     hold: Callable[[int], None] | None = None
     sprung: threading.Event = field(default_factory=threading.Event)
 
@@ -188,7 +189,7 @@ class Proxy:
             if trap.after:
                 to_node.write(size + request)
                 await to_node.drain()
-            await asyncio.to_thread(trap.strike)
+            await asyncio.to_thread(trap.strike, connection.port)
             connection.writers[0].transport.abort()
             if not trap.after:
                 to_node.transport.abort()

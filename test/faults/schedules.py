@@ -2,6 +2,7 @@
 
 import importlib.util
 import random
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,9 @@ MID_COMMIT = [
     for api in (Api.PRODUCE, Api.SEND_OFFSETS, Api.END_TRANSACTION)
     for when, after in (("before", False), ("after", True))
 ]
+KILL_AT_END = Fault(
+    "SIGKILL of a detector in mid-commit", connections.killed_at(Api.END_TRANSACTION), 15
+)
 COORDINATOR = [
     Fault(f"broker killed at {_words(api)}", brokers.coordinator_killed(api), 15)
     for api in (Api.SEND_OFFSETS, Api.END_TRANSACTION)
@@ -89,7 +93,7 @@ AWAY = Fault("all brokers away for a minute", brokers.long_outage(60))
 AWAY_LONG = Fault("all brokers away for 10 minutes", brokers.long_outage(600))
 
 MIXED = [
-    *(KILL, KILL_ALL, TERMINATE, TERMINATE_JOINING, ZOMBIE, NAP, SCALE),
+    *(KILL, KILL_AT_END, KILL_ALL, TERMINATE, TERMINATE_JOINING, ZOMBIE, NAP, SCALE),
     *(BROKER_KILLED, BROKER_STOPPED, BROKER_PAUSED, LEADER_MOVED, OUTAGE),
     *(CUT, SLOW, HALF_OPEN, CUT_OFF, TERMINATE_HALF_OPEN, *MID_COMMIT, *COORDINATOR),
     *(RESET, INPUT_ANEW, GIVES_UP),
@@ -102,7 +106,7 @@ def _no_small_disk(world: World) -> str | None:
 
 def _faketime() -> Path | None:
     """A library that moves the wall clock of a process that loads it; a wheel brings it."""
-    found = importlib.util.find_spec("libfaketime")
+    found = importlib.util.find_spec("libfaketime") if sys.platform == "linux" else None
     places = (found.submodule_search_locations or []) if found else []
     library = "vendor/libfaketime/src/libfaketime.so.1"
     return next(
@@ -121,7 +125,9 @@ WITH_FAKETIME = {
 }
 
 SCHEDULES = [
-    Schedule("detectors", [KILL, NAP, TERMINATE, TERMINATE_JOINING, KILL_ALL, ZOMBIE, SCALE]),
+    Schedule(
+        "detectors", [KILL_AT_END, NAP, TERMINATE, TERMINATE_JOINING, KILL_ALL, ZOMBIE, SCALE]
+    ),
     Schedule("named", [KILL_NAMED, KILL_NAMED], settings={"INSTANCE_ID": "detector"}),
     Schedule("brokers", [BROKER_KILLED, LEADER_MOVED, BROKER_STOPPED, BROKER_PAUSED]),
     Schedule("coordinator", COORDINATOR),

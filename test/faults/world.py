@@ -47,6 +47,15 @@ class World:
         """Bootstrap servers for the detectors."""
         return ",".join(f"{HOST}:{proxy.port}" for proxy in self.proxies.values())
 
+    def heal(self) -> None:
+        """Puts everything in order that a run may have left as it broke it."""
+        for proxy in self.proxies.values():
+            proxy.heal()
+        for node in self.cluster.nodes:
+            node.resume()
+            if not node.runs:
+                node.start()
+
     def node(self, number: int) -> Node:
         return self.cluster.nodes[number - 1]
 

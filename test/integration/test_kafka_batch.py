@@ -330,3 +330,47 @@ def test_a_broker_that_takes_connections_and_closes_them_is_tried_ever_later() -
                 tries += 1
         client.close()
     assert 1 <= tries <= 8  # pauses of 50 ms, and twice as long each time
+
+
+def test_a_partition_that_was_paused_goes_on_while_another_one_flows(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    slow, other = TopicPartition(new_topic(1), 0), TopicPartition(new_topic(1), 0)
+    read: list[Batch] = []
+    with (
+        closing(BatchProducer(bootstrap_servers=kafka.bootstrap_servers)) as producer,
+        closing(BatchConsumer(**reading_from_the_start(kafka))) as consumer,
+    ):
+
+        def send(place: TopicPartition) -> None:
+            producer.extend(place, [(1, b"k", b"v", ())])
+            producer.deliver(30)
+
+        def reads(place: TopicPartition) -> bool:
+            found = consumer.read(100)
+            read.extend(batch for batch in found if batch.topic == slow.topic)
+            return any(batch.topic == place.topic for batch in found)
+
+        for _ in range(100):  # batches, more than one read returns
+            send(slow)
+        consumer.assign([slow, other])
+        wait_until(lambda: reads(slow), "the first of them")
+        consumer.pause(slow)
+        send(other)
+        wait_until(lambda: reads(other), "the other partition")
+        consumer.resume(slow)
+
+        def all_read() -> bool:
+            send(other)
+            reads(other)
+            return sum(len(batch) for batch in read) == 100
+
+        wait_until(all_read, "all of the slow one", 30)
+
+
+def reading_from_the_start(kafka: Any) -> dict[str, Any]:
+    return {
+        "bootstrap_servers": kafka.bootstrap_servers,
+        "auto_offset_reset": "earliest",
+        "enable_auto_commit": False,
+    }
