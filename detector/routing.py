@@ -3,7 +3,6 @@
 Values in, values out: nothing is sent here.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -37,14 +36,14 @@ class DeadLetter(NamedTuple):
 @dataclass(slots=True)
 class Routed:
     """A judged batch: its rows by destination, each in offset order, with the headers to append;
-    `hits` counts by a rule's place in the program."""
+    `hits` has, for each row that rules fired on, their places in the program."""
 
     legit: list[int] = field(default_factory=list)
     legit_headers: dict[int, HeaderBlock] = field(default_factory=dict)  # by row, of few
     fraud: list[int] = field(default_factory=list)
     fraud_headers: list[HeaderBlock] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-    hits: Counter[int] = field(default_factory=Counter)
+    hits: list[tuple[int, ...]] = field(default_factory=list)
 
     def sort(self) -> None:
         """Brings the rows into offset order."""
@@ -139,10 +138,11 @@ class _Batch:
         if tight and (fault := _fault(self.batch, row, headers, self.limits, self.now_ms)):
             self.bury(row, fault)
             return
-        routed.hits.update(verdict.places)
         if headers is None:
             routed.legit.append(row)
-        elif verdict.suspicious:
+            return
+        routed.hits.append(verdict.places)
+        if verdict.suspicious:
             routed.fraud.append(row)
             routed.fraud_headers.append(headers)
         else:
@@ -194,7 +194,7 @@ def _route_by_account(its: _Batch, memory: Memory) -> None:
     follows from the input alone, not from the clock that refused it."""
     batch, rules = its.batch, its.rules
     hot, judges, legit = memory.hot.get, rules.judges, its.routed.legit
-    amounts = rules.amounts
+    amounts, noted = rules.amounts, rules.noted
     refused = its.refused
     rows = zip(batch.offsets, batch.timestamps, read_fields(batch.values), strict=True)
     for row, (offset, time_ms, (source, target, text, currency, other)) in enumerate(rows):
@@ -209,8 +209,11 @@ def _route_by_account(its: _Batch, memory: Memory) -> None:
         account = hot(source) or memory.touch(source, time_ms, currency, offset)
         hits = judges[currency](account, time_ms, amount, target, currency, source)
         if hits:
-            payment = Payment(time_ms, amount, currency, source, target)
-            its.place(row, rules.verdict(hits, payment, account))
+            verdict = noted[tuple([hit[0] for hit in hits])]
+            if verdict is None:
+                payment = Payment(time_ms, amount, currency, source, target)
+                verdict = rules.verdict(hits, payment, account)
+            its.place(row, verdict)
         elif row in refused:
             its.place(row, INNOCENT)
         else:

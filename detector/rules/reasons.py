@@ -39,33 +39,29 @@ class Reasons:
         self._version = ("rules_version", version.encode())
         self._template = lru_cache(_KEPT)(self._template_of)
         self._names = lru_cache(_KEPT)(self._names_of)
-        self._noted = lru_cache(_KEPT)(lambda places: HeaderBlock.of([self._shadow(places)]))
 
-    def headers(
-        self, hits: Sequence[Hit], payment: Payment, *, partial: bool
-    ) -> HeaderBlock | None:
-        """What is written on a suspicious payment; None where no active rule fired."""
+    def headers(self, hits: Sequence[Hit], payment: Payment, *, partial: bool) -> HeaderBlock:
+        """What is written on a payment that an active rule fired on."""
         active = [hit for hit in hits if hit[0] in self._active]
-        if not active:
-            return None
         texts = [
             self._template(place, payment.currency).write(observed, threshold, payment)
             for place, observed, threshold in active
         ]
         headers: list[Header] = [
-            ("rules", self._names(tuple(hit[0] for hit in active))),
+            ("rules", self._names(tuple([hit[0] for hit in active]))),
             ("reasons", f"[{','.join(texts)}]".encode()),
             self._version,
         ]
         if partial:
             headers.append(("history", b"partial"))
         if len(active) < len(hits):
-            headers.append(self._shadow(tuple(n for n, *_ in hits if n not in self._active)))
+            headers.append(self._shadow(tuple([n for n, *_ in hits if n not in self._active])))
         return HeaderBlock.of(headers)
 
-    def noted(self, places: tuple[int, ...]) -> HeaderBlock:
-        """What is written on a payment that only shadow rules fired on."""
-        return self._noted(places)
+    def noted(self, places: tuple[int, ...]) -> HeaderBlock | None:
+        """What is written on a payment that only shadow rules fired on; None where an active one is
+        among them."""
+        return None if self._active & {*places} else HeaderBlock.of([self._shadow(places)])
 
     def _shadow(self, places: tuple[int, ...]) -> Header:
         return "shadow_rules", self._names(places)

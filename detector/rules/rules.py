@@ -41,6 +41,21 @@ class Verdict(NamedTuple):
 INNOCENT = Verdict((), suspicious=False, headers=None)
 
 
+class _Noted(dict[tuple[int, ...], Verdict | None]):
+    """The verdict on a payment that only shadow rules fired on, by their places; None where an
+    active rule is among them."""
+
+    def __init__(self, reasons: Reasons) -> None:
+        super().__init__()
+        self._reasons = reasons
+
+    def __missing__(self, places: tuple[int, ...]) -> Verdict | None:
+        headers = self._reasons.noted(places)
+        verdict = Verdict(places, suspicious=False, headers=headers) if headers else None
+        self[places] = verdict
+        return verdict
+
+
 class _Judges(dict[bytes, Judge]):
     """By currency."""
 
@@ -94,6 +109,7 @@ class Rules:
         self.amounts = _Amounts()
         self.judges = _Judges(self.program, self.inapplicable)
         self._reasons = Reasons(self.program.rules, book.version)
+        self.noted = _Noted(self._reasons)
         features = {name for rule in self.program.rules for name in _features(rule)}
         self.remembers = may_change or not features <= _OF_THE_RECORD
         of_the_price = not may_change and features <= _OF_THE_PRICE
@@ -101,12 +117,13 @@ class Rules:
         self.verdict_on_price = lru_cache(_KEPT_VERDICTS)(self._verdict_on_price)
 
     def verdict(self, hits: Sequence[Hit], payment: Payment, account: Account) -> Verdict:
-        """What follows from the hits."""
+        """What follows from hits, of which there are some."""
         places = tuple([hit[0] for hit in hits])
+        noted = self.noted[places]
+        if noted is not None:
+            return noted
         partial = account[FLOOR] > payment.time_ms - self.program.window_ms
         headers = self._reasons.headers(hits, payment, partial=partial)
-        if headers is None:
-            return Verdict(places, suspicious=False, headers=self._reasons.noted(places))
         return Verdict(places, suspicious=True, headers=headers)
 
     def judge_alone(self, transaction: Transaction, time_ms: int) -> Verdict:
