@@ -7,12 +7,17 @@ from bench.systems import (
     BYTEWAX,
     CONFLUENT,
     DETECTOR,
+    DETECTOR_ORIGINAL,
+    DETECTOR_SHIPPED,
+    DETECTOR_TEN,
+    DETECTOR_VELOCITY,
     DETECTORS,
     FAUST,
     PLAIN_LOOP,
     QUIXSTREAMS,
     STREAMS,
     STREAMS_DEFAULT,
+    STREAMS_VELOCITY,
     System,
 )
 
@@ -22,8 +27,8 @@ class Plan:
     """Records in the input, rounds, seconds of each latency, the records that wait when memory is
     looked at, commit intervals in milliseconds, and loads by the second.
 
-    Of rules that remember: accounts, their payments in all, and rounds; accounts and payments on
-    which the rules alone are timed, durability is measured, and restoring.
+    Of rules that remember: systems, accounts, their payments in all, and rounds; accounts and
+    payments on which the rules alone are timed, durability is measured, and restoring.
     """
 
     records: int
@@ -33,6 +38,7 @@ class Plan:
     waiting: Sequence[int]
     intervals_ms: Sequence[int]
     loads: Sequence[int]
+    remembering: Sequence[System] = (DETECTOR_TEN, DETECTOR_VELOCITY, STREAMS_VELOCITY)
     accounts: int = 100_000
     payments: int = 3_200_000
     rounds_of_rules: int = 2
@@ -60,6 +66,13 @@ FULL = Plan(
     waiting=(1_000_000, 10_000_000),
     intervals_ms=(10, 30, 100, 300, 1_000),
     loads=(1_000, 20_000),
+    remembering=(
+        DETECTOR_TEN,
+        DETECTOR_SHIPPED,
+        DETECTOR_ORIGINAL,
+        DETECTOR_VELOCITY,
+        STREAMS_VELOCITY,
+    ),
     durability=((10_000, 1_500_000), (100_000, 2_400_000), (1_000_000, 3_000_000)),
     restored=(1_000_000, 4_000_000),
 )
