@@ -125,6 +125,8 @@ def in_json(value: Any, kind: Type, currency: str) -> str:
     """As JSON: money as a string with the currency's decimals, a duration in milliseconds."""
     if kind is Kind.MONEY:
         return f'"{in_text(value, kind, currency)}"'
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if isinstance(value, bytes):
         return json.dumps(value.decode())
     if isinstance(value, float) and not math.isfinite(value):

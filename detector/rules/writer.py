@@ -201,8 +201,11 @@ class Fast(Writer):
 
     def binary(self, node: Binary) -> str:
         """A count that must reach a number is looked for behind cheaper tests: there must be so
-        many payments in the window at all, and of one amount so many anywhere."""
+        many payments in the window at all, and of one amount so many anywhere. What must be above
+        the mean and so many deviations is above the mean, which takes no root to find out."""
         written = super().binary(node)
+        if self._is_above_the_mean(node):
+            return f"((amount * number {node.operator} total or not number) and {written})"
         counted, least = self._least(node)
         if counted is None or least < 1:
             return written
@@ -216,6 +219,23 @@ class Fast(Writer):
             amounts = f"account[{self._start + 1}::{STRIDE}]"
             return f"({enough} and {amounts}.count({amount}) >= {least} and {written})"
         return f"({enough} and {written})" if least > 1 else written
+
+    def _is_above_the_mean(self, node: Binary) -> bool:
+        left, right = (self._meant(side) for side in (node.left, node.right))
+        match right:
+            case Binary(
+                operator="+",
+                left=Feature(name="mean_amount"),
+                right=Binary(operator="*", left=factor, right=Feature(name="stddev_amount")),
+            ) if isinstance(factor, Literal | Parameter):
+                is_amount = isinstance(left, Feature) and left.name == "amount"
+                return node.operator in (">", ">=") and is_amount and self._is_positive(factor)
+        return False
+
+    def _is_positive(self, node: Literal | Parameter) -> bool:
+        param = self.rule.params[node.name] if isinstance(node, Parameter) else node
+        value = param.value
+        return isinstance(value, int | float) and value >= 0
 
     def _least(self, node: Binary) -> tuple[Feature | None, int]:
         """The feature that is to be at least a number, where the comparison is that."""

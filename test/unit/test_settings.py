@@ -87,6 +87,7 @@ OF_NO_VARIABLE = {
 }
 MAY_BE_A_NAME = {  # that reads like a negative number
     *("TRANSACTIONS_TOPIC", "LEGIT_TOPIC", "FRAUD_TOPIC", "DEAD_LETTER_TOPIC", "STATE_TOPIC"),
+    *("RULES_TOPIC", "RULES_LOG_TOPIC"),
     *("CONSUMER_GROUP", "INSTANCE_ID", "HEALTH_FILE"),
 }
 
