@@ -15,6 +15,7 @@ from detector.rules.trial import compiled, proven
 from detector.settings import RULES_FILE, DetectorSettings
 
 _FINE, _NOT_DONE = 0, 1
+_FEWEST = 100  # accounts of a measurement
 
 
 def add_rules(parent: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,7 +37,7 @@ def add_rules(parent: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     bench_ = added.add_parser("bench", help="measure what each rule costs a transaction")
     bench_.add_argument("file", type=Path, nargs="?", default=RULES_FILE)
     bench_.add_argument(
-        "--payments", type=_number, default=bench.PAYMENTS, help="of a run (default: %(default)s)"
+        "--accounts", type=_number, default=bench.ACCOUNTS, help="that pay (default: %(default)s)"
     )
     bench_.set_defaults(command=measure)
 
@@ -118,15 +119,15 @@ def list_versions(_: argparse.Namespace) -> int:
 
 def measure(asked: argparse.Namespace) -> int:
     """Prints what each rule costs; raises RulesError."""
-    for line in bench.costs(load(read_text(asked.file), str(asked.file)), asked.payments):
+    for line in bench.costs(load(read_text(asked.file), str(asked.file)), asked.accounts):
         _print(line)
         sys.stdout.flush()
     return _FINE
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    if not text.isdecimal() or int(text) < _FEWEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {_FEWEST}")
     return int(text)
 
 
