@@ -141,6 +141,7 @@ class ContainerRun(Run):
 
     def start(self, count: int) -> None:
         variables = {**self.topics.environment, **self.settings}
+        compose("run", "--rm", "--no-deps", "topics", **variables)  # those that are missing
         scale = ["up", "-d", "--no-deps", "--no-build", "--scale", f"detector={count}", "detector"]
         compose(*scale, **variables)
         found = compose("ps", "-q", "detector").split()
@@ -202,13 +203,22 @@ FAULTS = [
 ]
 
 
+@contextmanager
+def _telling(run: Run) -> Iterator[None]:
+    """What fails within says what the containers said, which are gone later."""
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{run.said()}") from error
+
+
 def play_containers(seed: int) -> Result:
     """One run of all of it."""
     began = time.monotonic()
     result = Result(CONTAINERS, seed)
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, a_stack() as stack:
         try:
-            with a_run(ContainerRun(stack, Path(folder), seed)) as run:
+            with a_run(ContainerRun(stack, Path(folder), seed)) as run, _telling(run):
                 result.problems, result.stops = run.problems, run.stops
                 run.start(2)
                 for fault in FAULTS:
