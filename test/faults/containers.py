@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -59,7 +60,7 @@ class Container:
         self.identity = identity
         self.took_to_end_s = 0.0
         self._told_at = 0.0
-        self._stopping: subprocess.Popen[bytes] | None = None
+        self._ending = threading.Thread()
 
     def signal(self, number: signal.Signals) -> None:
         """To the detector itself, not to the container's first process."""
@@ -67,15 +68,13 @@ class Container:
 
     def told_to_stop(self) -> float:
         self._told_at = time.time()
-        self._stopping = subprocess.Popen(["docker", "stop", self.identity])
+        self._ending = threading.Thread(target=self._stop, daemon=True)
+        self._ending.start()
         return self._told_at
 
     def ended(self, patience_s: float) -> int | None:
         """The container's exit status; None when it still runs after that."""
-        assert self._stopping is not None
-        with suppress(subprocess.TimeoutExpired):
-            self._stopping.wait(patience_s)
-        self.took_to_end_s = time.time() - self._told_at
+        self._ending.join(patience_s)
         if docker("inspect", "-f", "{{.State.Running}}", self.identity) == "true":
             return None
         return int(docker("inspect", "-f", "{{.State.ExitCode}}", self.identity))
@@ -84,8 +83,11 @@ class Container:
         return []
 
     def destroy(self) -> None:
-        if self._stopping is not None:
-            self._stopping.wait()
+        """It is removed with the stack."""
+
+    def _stop(self) -> None:
+        docker("stop", self.identity)
+        self.took_to_end_s = time.time() - self._told_at
 
     def said(self) -> str:
         command = ["docker", "logs", self.identity]
@@ -139,6 +141,7 @@ class ContainerRun(Run):
 
     def start(self, count: int) -> None:
         variables = {**self.topics.environment, **self.settings}
+        compose("run", "--rm", "--no-deps", "topics", **variables)  # those that are missing
         scale = ["up", "-d", "--no-deps", "--no-build", "--scale", f"detector={count}", "detector"]
         compose(*scale, **variables)
         found = compose("ps", "-q", "detector").split()
@@ -200,13 +203,22 @@ FAULTS = [
 ]
 
 
+@contextmanager
+def _telling(run: Run) -> Iterator[None]:
+    """What fails within says what the containers said, which are gone later."""
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{run.said()}") from error
+
+
 def play_containers(seed: int) -> Result:
     """One run of all of it."""
     began = time.monotonic()
     result = Result(CONTAINERS, seed)
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, a_stack() as stack:
         try:
-            with a_run(ContainerRun(stack, Path(folder), seed)) as run:
+            with a_run(ContainerRun(stack, Path(folder), seed)) as run, _telling(run):
                 result.problems, result.stops = run.problems, run.stops
                 run.start(2)
                 for fault in FAULTS:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -30,6 +31,7 @@ class Detector:
         self.name = name
         self.log = log
         self._told_at = 0.0
+        self._ending = threading.Thread()
         self.took_to_end_s = 0.0  # since it was told to stop
         with log.open("ab") as output:
             self._runner = subprocess.Popen(
@@ -60,15 +62,18 @@ class Detector:
         if not self._told_at:
             self._runner.send_signal(signal.SIGTERM)
             self._told_at = time.time()
+            self._ending = threading.Thread(target=self._await_end, daemon=True)
+            self._ending.start()
         return self._told_at
 
     def ended(self, patience_s: float) -> int | None:
         """The runner's exit status; None when it still runs after that."""
-        status = None
-        with suppress(subprocess.TimeoutExpired):
-            status = self._runner.wait(patience_s)
+        self._ending.join(patience_s)
+        return self._runner.poll()
+
+    def _await_end(self) -> None:
+        self._runner.wait()
         self.took_to_end_s = time.time() - self._told_at
-        return status
 
     def leftovers(self) -> list[int]:
         """Processes of its session that are there still."""

@@ -47,11 +47,11 @@ def test_the_pause_doubles_up_to_thirty_seconds(tmp_path: Path) -> None:
     assert [int(line.split()[-2]) for line in err.splitlines()] == [0, 1, 2, 4, 8, 16, 30, 30]
 
 
-def test_after_a_run_of_over_ten_seconds_the_next_one_comes_at_once_again(tmp_path: Path) -> None:
-    """Six runs, by a clock on which the fifth takes 11 s, and the others none."""
+def test_after_a_run_of_over_half_a_minute_the_next_one_comes_at_once_again(tmp_path: Path) -> None:
+    """Six runs, by a clock on which the fifth takes 31 s, and the others none."""
     a_program("sleep", "exit 0", tmp_path)
     asked, runs = tmp_path / "asked", tmp_path / "runs"
-    clock = f'echo >>{asked}; n=$(wc -l <{asked}); [ "$n" -lt 10 ] && echo 0 || echo 11'
+    clock = f'echo >>{asked}; n=$(wc -l <{asked}); [ "$n" -lt 10 ] && echo 0 || echo 31'
     path = a_program("date", clock, tmp_path)
     with restarting(f'echo >>{runs}; test "$(wc -l <{runs})" -eq 6', path) as script:
         _, err = script.communicate(timeout=60)
