@@ -13,6 +13,7 @@ from typing import Any
 
 from detecting import REPOSITORY, wait_until
 
+from detector.settings import DetectorSettings
 from faults.run import Result, Run, Survived, a_run
 from faults.schedules import Fault
 from faults.strikes import SESSION_S, sleep_until
@@ -140,7 +141,9 @@ class ContainerRun(Run):
     """A run whose detectors are containers."""
 
     def start(self, count: int) -> None:
-        variables = {**self.topics.environment, **self.settings}
+        # Compose keeps fewer payments of an account than a detector by itself, and the checker.
+        settings = {"STATE_MAX_EVENTS": str(DetectorSettings().state_max_events), **self.settings}
+        variables = {**self.topics.environment, **settings}
         compose("run", "--rm", "--no-deps", "topics", **variables)  # those that are missing
         scale = ["up", "-d", "--no-deps", "--no-build", "--scale", f"detector={count}", "detector"]
         compose(*scale, **variables)
