@@ -22,7 +22,8 @@ from detector.rules.writer import RUNTIME, Careful, Fast, Writer, followed, mone
 LATE_MS = 3_600_000  # so much longer than the longest window payments are kept
 
 Hit = tuple[int, Any, Any]
-"""A rule that fired: its place among those in force, what it observed, and its threshold."""
+"""A rule that fired: its place among those in force, and of an active one what it observed, and its
+threshold."""
 
 Judge = Callable[[Account, int, int, bytes, bytes, bytes], list[Hit]]
 """Judges a payment and remembers it: account, time, amount, target, currency, source."""
@@ -167,8 +168,10 @@ class Program:
                 fired = f"True if {when} else False"
                 yield f"    hits.append(({place}, {fired}, {observed}, {threshold}))"
             else:
+                # Nobody asks what a rule in shadow observed.
+                told = f"{observed}, {threshold}" if rule.mode is Mode.ACTIVE else "None, None"
                 yield f"    if {when}:"
-                yield f"        hits.append(({place}, {observed}, {threshold}))"
+                yield f"        hits.append(({place}, {told}))"
             yield "except (ZeroDivisionError, OverflowError):"
             yield f"    failed({place})"
 

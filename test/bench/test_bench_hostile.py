@@ -19,8 +19,9 @@ from kafka.structs import TopicPartition
 
 from bench import throughput
 from bench.systems import DETECTOR
-from bench.throughput import Run
+from bench.throughput import Input, Run
 from bench.topics import PARTITIONS, Broker
+from detector.settings import RULES_FILE
 from kafka_batch import BATCH_BYTES, BatchProducer, Record
 
 EACH = 150_000
@@ -46,12 +47,21 @@ def fill(kafka: Any, topic: str, records: Iterator[Record]) -> None:
         producer.close()
 
 
-def judged(kafka: Any, new_topic: NewTopic, topic: str, records: int) -> Run:
-    """Has a detector judge them all, which remembers nothing yet."""
-    state = new_topic(PARTITIONS, **{"cleanup.policy": "compact"})
-    detector = DETECTOR.with_variables(DETECTOR.name, STATE_TOPIC=state)
-    broker = Broker(kafka.bootstrap_servers)
-    return throughput.measure(broker, detector, topic, records, to_the_end=True)
+def judged(kafka: Any, topic: str, records: int) -> Run:
+    """Has a detector as compose starts it judge them all; it remembers nothing yet."""
+    detector = DETECTOR.with_variables(
+        DETECTOR.name, RULES_FILE=RULES_FILE, STATE_MAX_EVENTS=of_compose("STATE_MAX_EVENTS:-")
+    )
+    source = Input(topic, records, frauds=(-1.0, 1.0))  # however many there are
+    return throughput.measure(Broker(kafka.bootstrap_servers), detector, source, to_the_end=True)
+
+
+def of_compose(before: str) -> int:
+    """A number that compose gives the detector."""
+    compose = (REPOSITORY / "docker-compose.yml").read_text()
+    found = re.search(rf"{re.escape(before)}(\d+)", compose[compose.index("\n  detector:") :])
+    assert found is not None
+    return int(found[1])
 
 
 def test_hostile_records_leave_over_half_of_the_speed_and_alone_an_eighth(
@@ -69,22 +79,13 @@ def test_hostile_records_leave_over_half_of_the_speed_and_alone_an_eighth(
     runs: dict[str, list[Run]] = {name: [] for name in streams}
     for _ in range(ROUNDS):
         for name, topic in topics.items():
-            runs[name].append(judged(kafka, new_topic, topic, EACH))
+            runs[name].append(judged(kafka, topic, EACH))
     cost = {name: min(run.cpu_us for run in its) for name, its in runs.items()}
     share = {name: cost["good"] / us for name, us in cost.items()}
     for name, its in runs.items():
         sys.stderr.write(f"{name}: {[f'{run.cpu_us:.1f} us' for run in its]} a record\n")
     assert share["one hostile to ten good"] > 1 / 2
     assert share["all hostile"] > 1 / 8
-
-
-def limit_of_the_container_mb() -> float:
-    """What compose gives the detector."""
-    compose = (REPOSITORY / "docker-compose.yml").read_text()
-    its = compose[compose.index("\n  detector:") :]
-    found = re.search(r"mem_limit: (\d+)m", its)
-    assert found is not None
-    return int(found[1]) * 2**20 / 1e6
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,6 @@ def test_a_backlog_does_not_take_what_the_container_has_of_memory(
 ) -> None:
     topic = new_topic(PARTITIONS)
     Broker(kafka.bootstrap_servers).fill(topic, waiting)
-    run = judged(kafka, new_topic, topic, waiting)
+    run = judged(kafka, topic, waiting)
     sys.stderr.write(f"{waiting:,} waiting: {run.memory_mb:.0f} MB, {run.rate:,.0f}/s\n")
-    assert run.memory_mb < limit_of_the_container_mb()
+    assert run.memory_mb < of_compose("mem_limit: ") * 2**20 / 1e6

@@ -13,11 +13,13 @@ from rulebooks import SHIPPED
 from detector.rules.account import Account
 from detector.rules.compiler import Hit, Program
 from detector.rules.file import load, load_file
-from detector.rules.tree import Rulebook
+from detector.rules.proof import Finding
+from detector.rules.timing import all_active
+from detector.rules.tree import Mode, Rulebook
 from detector.transaction import Transaction
 
 HOUR_MS = 3_600_000
-BOOK = load_file(SHIPPED)
+BOOK = all_active(load_file(SHIPPED))
 EVERYTHING = """
 format: 1
 rules:
@@ -90,8 +92,12 @@ def judged(program: Program, records: Sequence[Record], *, saved_at: int = -1) -
 
 
 def defined(book: Rulebook, records: Sequence[Record], most: int) -> list[list[Hit]]:
+    def hit(place: int, its: Finding) -> Hit:
+        is_active = book.rules[place].mode is Mode.ACTIVE
+        return (place, its.observed, its.threshold) if is_active else (place, None, None)
+
     return [
-        [(place, its.observed, its.threshold) for place, its in enumerate(findings) if its.fires]
+        [hit(place, its) for place, its in enumerate(findings) if its.fires]
         for findings in rules_oracle.judge(book, records, most)
     ]
 
