@@ -24,7 +24,7 @@ from kafka_batch import create_topics
 
 
 def topics_of(cluster: Cluster) -> Topics:
-    names = iter(("legit", "fraud", "dead", "in"))
+    names = iter(("legit", "fraud", "dead", "state", "in"))
 
     def new_topic(partitions: int, **configs: str) -> str:
         name = next(names)
