@@ -45,7 +45,7 @@ def main(words: list[str]) -> int:
         sys.stderr.write(f"faults: {reason}\n")
         return 2
     finally:
-        if asked.table:
+        if asked.table and not asked.schedules:  # a part is not what the document tells of
             report.write(asked.table)
     report.conclude()
     return report.status(strict_times=asked.strict_times)
@@ -97,7 +97,7 @@ def _runs(asked: argparse.Namespace, report: Report) -> Iterator[tuple[Schedule,
         order = random.Random(seed).sample(chosen, len(chosen)) if asked.faults else chosen  # noqa: S311
         for schedule in order:
             yield schedule, seed
-            if asked.table:
+            if asked.table and not asked.schedules:
                 report.write(asked.table)  # of what is known by now: a long run may be cut short
             if asked.faults and report.struck >= asked.faults:
                 return
