@@ -79,7 +79,7 @@ class Detector:
         outputs = (topics[name] for name in self._settings.output_topics)
         limits = Limits.of(outputs, topics[self._settings.transactions_topic])
         config = self._stream_config(min(topic.max_bytes for topic in topics.values()))
-        state = State(self._state_config(config), self._rules)
+        state = State(self._state_config(config), self._settings.state_bounds, self._rules)
         life = _Life(state, self._metrics)
         try:
             with Stream(
@@ -199,7 +199,6 @@ class Detector:
         return StateConfig(
             topic=settings.state_topic,
             source=settings.transactions_topic,
-            bounds=settings.state_bounds,
             go_on_without=settings.state_missing is StateMissing.PARTIAL,
             reader=config.for_a_reader(),
         )
@@ -248,7 +247,6 @@ class _Report:
         if now >= self._lag_at:
             self._metrics.lag(stream.lag())
             self._metrics.memories(state.memories)
-
             self._lag_at = now + _LAG_S
         if now >= self._report_at + _REPORT_S:
             self._say(now, sum(stream.lag().values()))

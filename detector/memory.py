@@ -89,10 +89,20 @@ class Memory:
         self.hot[source] = account
         return account
 
-    def knows(self, source: bytes, offset: int) -> bool:
-        """Whether the payment at an offset is part of what was saved of its account."""
-        packed = None if source in self.hot else self._cold.get(source)
-        return packed is not None and self.layout.unpacked(packed, 0)[1] > offset
+    def touch_again(
+        self, source: bytes, time_ms: int, currency: bytes, offset: int
+    ) -> Account | None:
+        """As `touch`, while the input is read again; nothing where the payment at this offset is
+        part of what was saved of its account."""
+        packed = self._cold.get(source)
+        if packed is None:
+            return self.touch(source, time_ms, currency, offset)
+        account, as_of = self.layout.unpacked(packed, offset)
+        if as_of > offset:
+            return None
+        del self._cold[source]
+        self.hot[source] = account
+        return account
 
     def lay_out(self, layout: Layout) -> None:
         """Other rules are in force: their windows take the place of the old ones."""

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from detector.careful import Unreadable
-from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory
+from detector.memory import MANIFEST_KEY, Manifest, Memory
 from detector.rules import Rules
 from detector.transaction import parse, read_fields
 from kafka_batch import Batch, PartitionReader, Refused
@@ -21,12 +21,11 @@ log = structlog.get_logger("detector")
 
 @dataclass(frozen=True, slots=True)
 class StateConfig:
-    """Where state is kept, of what input, how far saving may lag behind, and whether to go on, with
-    what is left, where it is missing. `reader` are the settings of a `PartitionReader`."""
+    """Where state is kept, of what input, and whether to go on, with what is left, where it is
+    missing. `reader` are the settings of a `PartitionReader`."""
 
     topic: str
     source: str
-    bounds: Bounds
     go_on_without: bool
     reader: Mapping[str, Any]
 
@@ -39,13 +38,13 @@ class Restoring:
         config: StateConfig,
         reader: PartitionReader,
         rules: Rules,
+        memory: Memory,
         partition: int,
         offset: int,
-        mark: str,
     ) -> None:
-        """`mark` is that of the input topic as it is now."""
+        """`memory` is empty, and will be that at the offset."""
         self.partition = partition
-        self.memory = Memory(rules.layout, config.bounds, source=mark)
+        self.memory = memory
         self._config = config
         self._reader = reader
         self._rules = rules
@@ -140,6 +139,7 @@ class Restoring:
         if batch is None:
             return
         memory, judges, amounts = self.memory, self._rules.judges, self._rules.amounts
+        hot = memory.hot.get
         rows = zip(batch.offsets, batch.timestamps, read_fields(batch.values), strict=True)
         for row, (offset, time_ms, (source, target, text, currency, other)) in enumerate(rows):
             if offset >= self._offset:
@@ -151,10 +151,7 @@ class Restoring:
                 source, target, amount, currency = outcome  # noqa: PLW2901
             else:
                 amount = amounts[currency][text]
-            account = memory.hot.get(source)
-            if account is None:
-                if memory.knows(source, offset):
-                    continue
-                account = memory.touch(source, time_ms, currency, offset)
-            judges[currency](account, time_ms, amount, target, currency, source)
-            self._replayed += 1
+            account = hot(source) or memory.touch_again(source, time_ms, currency, offset)
+            if account is not None:
+                judges[currency](account, time_ms, amount, target, currency, source)
+                self._replayed += 1

@@ -209,10 +209,11 @@ def _route_by_account(its: _Batch, memory: Memory) -> None:
         account = hot(source) or memory.touch(source, time_ms, currency, offset)
         hits = judges[currency](account, time_ms, amount, target, currency, source)
         if hits:
-            verdict = noted[tuple([hit[0] for hit in hits])]
+            places = tuple([hit[0] for hit in hits])
+            verdict = noted[places]
             if verdict is None:
                 payment = Payment(time_ms, amount, currency, source, target)
-                verdict = rules.verdict(hits, payment, account)
+                verdict = rules.verdict_with_reasons(places, hits, payment, account)
             its.place(row, verdict)
         elif row in refused:
             its.place(row, INNOCENT)

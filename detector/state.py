@@ -26,12 +26,13 @@ _encode = msgspec.json.Encoder().encode
 class State:
     """Of one stream: it must not outlive it, since what was written and not committed is void.
 
-    Without `config` nothing is saved or restored: the rules remember nothing, or the stream is not
-    exactly once, and memory then starts empty with each assignment, which it says (`partial`).
+    Without `config` nothing is written or restored: the rules remember nothing, or the stream is
+    not exactly once, and memory then starts empty with each assignment, which it says (`partial`).
     """
 
-    def __init__(self, config: StateConfig | None, rules: Rules) -> None:
+    def __init__(self, config: StateConfig | None, bounds: Bounds, rules: Rules) -> None:
         self._config = config
+        self._bounds = bounds
         self._rules = rules
         self._reader: PartitionReader | None = None
         self._restoring: Restoring | None = None
@@ -40,7 +41,7 @@ class State:
     def memory(self, partition: int) -> Memory:
         """That of a partition which is read."""
         if partition not in self.memories and self._config is None:
-            self.memories[partition] = Memory(self._rules.layout, Bounds(), partial=True)
+            self.memories[partition] = Memory(self._rules.layout, self._bounds, partial=True)
         return self.memories[partition]
 
     @property
@@ -82,8 +83,9 @@ class State:
                 stream.release(partition)  # nobody else had it meanwhile
                 continue
             self._reader = self._reader or PartitionReader(**config.reader)
+            memory = Memory(self._rules.layout, self._bounds, source=stream.source_mark)
             self._restoring = Restoring(
-                config, self._reader, self._rules, partition, offset, stream.source_mark
+                config, self._reader, self._rules, memory, partition, offset
             )
             return
 
@@ -94,14 +96,13 @@ class State:
 
     def committing(self, stream: Stream, offsets: Mapping[int, int]) -> None:
         """Sends what is to be saved, in the Kafka transaction that commits these offsets."""
-        if self._config is None:
-            return
         now_ms = time.time_ns() // 1_000_000
         for partition in offsets:
             memory = self.memories[partition]
-            records: list[Record] = [
-                (now_ms, source, packed, ()) for source, packed in memory.save(time.monotonic())
-            ]
+            saved = memory.save(time.monotonic())  # which also keeps it within its bounds
+            if self._config is None:
+                continue
+            records: list[Record] = [(now_ms, source, packed, ()) for source, packed in saved]
             manifest = _encode(memory.manifest())
             records.append((now_ms, MANIFEST_KEY, manifest, ()))
             stream.send(self._config.topic, partition, records)

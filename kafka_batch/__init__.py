@@ -1,7 +1,7 @@
 """Whole batches in and out of Kafka, on kafka-python, and the exactly-once stream over them."""
 
 from kafka_batch.batch import Batch, PlainBatch
-from kafka_batch.codec import Header, HeaderBlock, Headers, Record, encode_tail
+from kafka_batch.codec import Header, HeaderBlock, HeaderFrame, Headers, Record, encode_tail
 from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
 from kafka_batch.consumer import BatchConsumer
 from kafka_batch.errors import Refused, StartAnew, StreamError, one_line
@@ -21,6 +21,7 @@ __all__ = [
     "Guarantee",
     "Header",
     "HeaderBlock",
+    "HeaderFrame",
     "Headers",
     "Observer",
     "PartitionReader",

@@ -27,26 +27,33 @@ _NULL = b"\x01"  # the length -1
 _MOST_VARINT_BITS = 63
 _WORD, _SIGN = 1 << 64, 1 << 63
 _FAR = 1 << 62  # a base timestamp past which sums may not fit into 64 bits
-_UNLIKE = 64  # records that are read each on its own where they are not alike
+_UNLIKE = 64  # records that are read each on its own where not so many in a row are alike
+_ALIKE = 16
 
 # A record's first five bytes hold, as most records are, its length in one byte or two, its
 # attributes, and a timestamp delta of up to two: one call costs less than four subscripts.
 _peek = struct.Struct("5B").unpack_from
 
 
+# Varints without zigzag: of 14 bits, and two bytes of 14 bits that further ones follow.
+_short = [bytes((n,) if n < 1 << 7 else (n & 127 | 128, n >> 7)) for n in range(1 << 14)]
+_continued = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << 14)]
+
+
+def _varint_of(rest: int) -> bytes:
+    if rest < 1 << 14:
+        return _short[rest]
+    return _continued[rest & (1 << 14) - 1] + _varint_of(rest >> 14)
+
+
 class _Varints(dict[int, bytes]):
-    """The zigzag varint of a number; each small one is made once."""
+    """The zigzag varint of a number; each small one is looked up."""
 
     def __missing__(self, number: int) -> bytes:
-        rest = number << 1 ^ number >> 63
-        encoded = bytearray()
-        while rest > 127:
-            encoded.append(rest & 127 | 128)
-            rest >>= 7
-        encoded.append(rest)
+        encoded = _varint_of(number << 1 ^ number >> 63)
         if -_KEPT < number < _KEPT:
-            self[number] = bytes(encoded)
-        return bytes(encoded)
+            self[number] = encoded
+        return encoded
 
 
 def wrapped_timestamp(number: int) -> int:
@@ -59,6 +66,8 @@ class _Stamps(dict[int, bytes]):
     """A front's middle, by timestamp delta: the attributes, which are zero, and the delta."""
 
     def __missing__(self, delta: int) -> bytes:
+        if _KEPT <= delta < 1 << 27:  # most of those that are far apart, in a third of the time
+            return _continued_stamps[delta << 1 & (1 << 14) - 1] + _short[delta >> 13]
         stamp = b"\x00" + _varints[wrapped_timestamp(delta)]
         if -_KEPT < delta < _KEPT:
             self[delta] = stamp
@@ -68,6 +77,7 @@ class _Stamps(dict[int, bytes]):
 _varints = _Varints()
 _varint = _varints.__getitem__
 _small = [*map(_varint, range(_KEPT))]  # those that are not negative, for less than a dict takes
+_continued_stamps = [b"\x00" + low for low in _continued]
 _stamps = _Stamps()
 
 
@@ -120,8 +130,9 @@ def _decode_dense(
     # Offset deltas rise by one, so all that matters is how many bytes they take.
     for bound, delta_size in ((1 << 6, 1), (1 << 13, 2), (1 << 20, 3), (1 << 27, 4)):
         while (left := min(bound, count) - len(run.tails)) > 0:
-            left -= run.read_alike(left, delta_size)
-            run.read_each(min(left, _UNLIKE), delta_size)
+            alike = run.read_alike(left, delta_size)
+            if alike < _ALIKE:
+                run.read_each(min(left - alike, _UNLIKE), delta_size)
     offsets = range(base_offset, base_offset + count)
     return Columns(offsets, run.timestamps, run.values, run.tails, run.bare), run.position
 
@@ -147,8 +158,9 @@ class _Run:
         length must be follows from its own.
         """
         records, position, before = self._records, self.position, len(self.tails)
-        stamp_size = 1 if records[position + 3] < 128 else 2
-        key_size = records[position + 3 + stamp_size + delta_size]
+        stamp_size = next((n for n in (1, 2, 3) if records[position + 2 + n] < 128), 4)
+        key = position + 3 + stamp_size + delta_size
+        key_size = records[key] if key < len(records) else -1
         shape = _shape(stamp_size, delta_size, key_size)
         if shape is None:
             return 0
@@ -168,9 +180,15 @@ class _Run:
             add_value(records[position + to_value : end - 1])
             add_tail(records[position + to_tail : end])
             position = end
-        if stamp_size > 1:
-            stamps = [stamp & 127 | stamp >> 8 << 7 for stamp in stamps]
         base = self._base_timestamp
+        if stamp_size == 2:
+            stamps = [stamp & 127 | stamp >> 8 << 7 for stamp in stamps]
+        elif stamp_size > 2:
+            top = 127 << 21 if stamp_size > 3 else 0
+            stamps = [
+                stamp & 127 | stamp >> 1 & 127 << 7 | stamp >> 2 & 127 << 14 | stamp >> 3 & top
+                for stamp in stamps
+            ]
         self.timestamps += [base + (stamp >> 1) for stamp in stamps]
         self.position = position
         return len(self.tails) - before
@@ -230,6 +248,16 @@ class _Sizes(dict[bytes, tuple[int, bytes]]):
         return found
 
 
+# By a timestamp delta's size: what gets it, of three bytes with a fourth, and the bits that say how
+# large it is and whether it is negative, with what they are where it has that size and is not.
+_STAMPS = {
+    1: ("B", 0x81, 0),
+    2: ("H", 0x8081, 0x80),
+    3: ("I", 0x808081, 0x8080),
+    4: ("I", 0x80808081, 0x808080),
+}
+
+
 @lru_cache(1 << 8)
 def _shape(
     stamp_size: int, delta_size: int, key_size: int
@@ -240,11 +268,12 @@ def _shape(
     of its key and value; the sizes that follow from the first; where its tail and its value begin;
     and the bits of a timestamp delta that has this size and is not negative, by a mask.
     """
-    if key_size > 127 or (key_size & 1 and key_size != _NULL[0]):
+    if not 0 <= key_size <= 127 or (key_size & 1 and key_size != _NULL[0]):
         return None
     key = key_size >> 1
-    stamp, sign, positive = ("B", 0x81, 0) if stamp_size == 1 else ("H", 0x8081, 0x80)
-    peek = struct.Struct(f"<3s{stamp}{delta_size}xB{key}x2s").unpack_from
+    stamp, sign, positive = _STAMPS[stamp_size]
+    read = delta_size + stamp_size - struct.calcsize(f"<{stamp}")
+    peek = struct.Struct(f"<3s{stamp}{read}xB{key}x2s").unpack_from
     to_tail = 3 + stamp_size + delta_size
     to_value = to_tail + 1 + key + 2
     return peek, _Sizes(to_value - 1), to_tail, to_value, sign, positive
@@ -366,6 +395,21 @@ class HeaderBlock(NamedTuple):
     def decoded(self) -> list[Header]:
         """The headers in it."""
         return _read_headers(self.encoded, self.number, 0)
+
+
+class HeaderFrame:
+    """Headers to append of which all but one's content is the same each time: encoded once."""
+
+    def __init__(self, before: Headers, name: str, behind: Headers) -> None:
+        self._number = len(before) + 1 + len(behind)
+        encoded = name.encode()
+        self._before = b"%b%b%b" % (_encode_headers(before), _varints[len(encoded)], encoded)
+        self._behind = _encode_headers(behind)
+
+    def around(self, content: bytes) -> HeaderBlock:
+        """All of them, the one with this content."""
+        encoded = b"%b%b%b%b" % (self._before, _varints[len(content)], content, self._behind)
+        return HeaderBlock(self._number, encoded)
 
 
 def encode_tail(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:

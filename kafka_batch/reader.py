@@ -1,7 +1,9 @@
 """Partitions, read from an offset to their end, outside of any group."""
 
+from contextlib import suppress
 from typing import Any
 
+from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from kafka_batch.batch import Batch
@@ -21,7 +23,7 @@ class PartitionReader:
                 batch = reader.read()
 
     All methods raise a StreamError where the brokers can't be reached, or what is asked for is
-    gone.
+    gone; all but `close`.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -83,6 +85,6 @@ class PartitionReader:
         return not self._fetched and end is not None and self.position >= end
 
     def close(self) -> None:
-        """Ends the connections."""
-        with translated(None):
+        """Ends the connections. Whatever goes wrong with them by then has no consequence."""
+        with suppress(KafkaError):
             self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)

@@ -55,7 +55,8 @@ class Program:
         self._windows = sorted({w for rule in self.rules for w in followed(rule)})
         self.layout = Layout(len(self._windows), self.window_ms + LATE_MS, most_events)
         self._failed = failed
-        self._compiled: dict[object, Judge] = {}
+        self._judges: dict[object, Judge] = {}  # by what a currency means to the rules
+        self._telling: dict[str, Judge] = {}  # by currency
 
     def applicable(self, currency: str) -> list[int]:
         """The places of the rules that have an amount for the currency, where they need one."""
@@ -65,9 +66,10 @@ class Program:
         """The function for a currency; currencies that mean the same to the rules share it."""
         money = tuple(resolved(rule, currency) for rule in self.rules)
         known = (digits(currency), money)
-        if known not in self._compiled:
-            self._compiled[known] = self._compile(currency, self._fast)
-        return self._compiled[known]
+        if known not in self._judges:
+            careful = self._compiled(self._careful(currency))
+            self._judges[known] = self._compiled(self._fast(currency), judge_carefully=careful)
+        return self._judges[known]
 
     def outcomes(
         self,
@@ -79,17 +81,16 @@ class Program:
         source: bytes,
     ) -> list[Outcome]:
         """Judges a payment and remembers it, with what came of each rule that applies."""
-        if currency not in self._compiled:
-            telling = self._compile(currency, lambda its: self._careful(its, always=True))
-            self._compiled[currency] = telling
-        places = self._compiled[currency](
+        if currency not in self._telling:
+            self._telling[currency] = self._compiled(self._careful(currency, always=True))
+        places = self._telling[currency](
             account, time_ms, amount, target, currency.encode(), source
         )
         return [Outcome(self.rules[n].name, *rest) for n, *rest in places]
 
     # -- source
 
-    def _compile(self, currency: str, write: Callable[[str], str]) -> Judge:
+    def _compiled(self, source: str, **more: Judge) -> Judge:
         names: dict[str, Any] = {
             "__builtins__": {},
             "layout": self.layout,
@@ -101,10 +102,9 @@ class Program:
             "next": next,
             "set": set,
             **RUNTIME,
+            **more,
         }
-        if write == self._fast:
-            names["judge_carefully"] = self._compile(currency, self._careful)
-        exec(compile(write(currency), "<rules>", "exec"), names)  # noqa: S102  # of our own making
+        exec(compile(source, "<rules>", "exec"), names)  # noqa: S102  # of our own making
         judge: Judge = names["judge"]
         return judge
 

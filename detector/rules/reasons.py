@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from detector.money import in_words, least_minor_units
 from detector.rules.compiler import Hit
-from detector.rules.tree import Kind, Mode, Rule, Slot, Type
-from kafka_batch import Header, HeaderBlock
+from detector.rules.tree import Kind, Mode, Rule, Type
+from kafka_batch import Header, HeaderBlock, HeaderFrame
 
 _KEPT = 1 << 12
+_KEPT_AMOUNTS = 1 << 16
 _UNITS = (
     (86_400_000, 3, "days"),
     (3_600_000, 1, "hours"),
@@ -38,95 +39,141 @@ class Reasons:
         self._active = frozenset(n for n, rule in enumerate(rules) if rule.mode is Mode.ACTIVE)
         self._version = ("rules_version", version.encode())
         self._template = lru_cache(_KEPT)(self._template_of)
-        self._names = lru_cache(_KEPT)(self._names_of)
+        self._frame = lru_cache(_KEPT)(self._frame_of)
 
-    def headers(self, hits: Sequence[Hit], payment: Payment, *, partial: bool) -> HeaderBlock:
-        """What is written on a payment that an active rule fired on."""
-        active = [hit for hit in hits if hit[0] in self._active]
+    def headers(
+        self, places: tuple[int, ...], hits: Sequence[Hit], payment: Payment, *, partial: bool
+    ) -> HeaderBlock:
+        """What is written on a payment that an active rule fired on. `places` are those of the
+        hits."""
         texts = [
             self._template(place, payment.currency).write(observed, threshold, payment)
-            for place, observed, threshold in active
+            for place, observed, threshold in hits
+            if place in self._active
         ]
-        headers: list[Header] = [
-            ("rules", self._names(tuple([hit[0] for hit in active]))),
-            ("reasons", f"[{','.join(texts)}]".encode()),
-            self._version,
-        ]
-        if partial:
-            headers.append(("history", b"partial"))
-        if len(active) < len(hits):
-            headers.append(self._shadow(tuple([n for n, *_ in hits if n not in self._active])))
-        return HeaderBlock.of(headers)
+        return self._frame(places, partial).around(f"[{','.join(texts)}]".encode())
 
     def noted(self, places: tuple[int, ...]) -> HeaderBlock | None:
         """What is written on a payment that only shadow rules fired on; None where an active one is
         among them."""
         return None if self._active & {*places} else HeaderBlock.of([self._shadow(places)])
 
-    def _shadow(self, places: tuple[int, ...]) -> Header:
+    def _frame_of(self, places: tuple[int, ...], partial: bool) -> HeaderFrame:  # noqa: FBT001  # of a cache
+        active = [place for place in places if place in self._active]
+        shadow = [place for place in places if place not in self._active]
+        behind: list[Header] = [self._version]
+        if partial:
+            behind.append(("history", b"partial"))
+        if shadow:
+            behind.append(self._shadow(shadow))
+        return HeaderFrame([("rules", self._names(active))], "reasons", behind)
+
+    def _shadow(self, places: Sequence[int]) -> Header:
         return "shadow_rules", self._names(places)
 
-    def _names_of(self, places: tuple[int, ...]) -> bytes:
+    def _names(self, places: Sequence[int]) -> bytes:
         return ",".join(self._rules[place].name for place in places).encode()
 
     def _template_of(self, place: int, currency: bytes) -> "_Template":
         return _Template(self._rules[place], currency.decode())
 
 
+_Telling = Callable[[Any, Any, Payment], object]
+"""Tells what stands at one place of a template: by what was observed, threshold and payment."""
+
+
 class _Template:
     """One rule's reason as JSON, in one currency, with places for what differs."""
 
     def __init__(self, rule: Rule, currency: str) -> None:
-        observed, threshold = rule.observed.type, rule.threshold.type
-        # By name: the words for a person, of what was observed, the threshold and the payment.
-        self._words: dict[str, Callable[[Any, Any, Payment], str]] = {
-            "observed": lambda its, _t, _p: in_text(its, observed, currency),
-            "threshold": lambda _o, its, _p: in_text(its, threshold, currency),
-            "amount": lambda _o, _t, payment: in_words(payment.amount, currency),
+        observed = _Value(rule.observed.type, currency)
+        threshold = _Value(rule.threshold.type, currency)
+        amount = _Value(Kind.MONEY, currency)
+        # Of the words in a reason, those that differ.
+        words: dict[str, _Telling] = {
+            "observed": lambda its, _t, _p: observed.in_text(its),
+            "threshold": lambda _o, its, _p: threshold.in_text(its),
+            "amount": lambda _o, _t, payment: amount.in_text(payment.amount),
             "source": lambda _o, _t, payment: payment.source.decode(),
             "target": lambda _o, _t, payment: payment.target.decode(),
         }
-        text = "".join(self._piece(piece, rule, currency) for piece in rule.reason)
-        slots = [piece.name for piece in rule.reason if isinstance(piece, Slot)]
-        self._slots = [name for name in slots if name in self._words]
-        self._observed, self._threshold, self._currency = observed, threshold, currency
-        self._window_ms = rule.window_ms
-        front = {"rule": rule.name, "rule_version": rule.version}
-        unit = json.dumps(_unit(observed, currency))
-        window = "null" if rule.window_ms is None else rule.window_ms
-        self._json = (
-            f"{_escaped(json.dumps(front, separators=(',', ':'))[:-1])},"
-            f'"observed":%s,"threshold":%s,"unit":{unit},"window_ms":{window},"since_ms":%s,'
-            f'"text":"{text}"}}'
+        parts: list[str | _Telling] = [
+            f'{{"rule":"{rule.name}","rule_version":"{rule.version}","observed":',
+            lambda its, _t, _p: observed.in_json(its),
+            ',"threshold":',
+            lambda _o, its, _p: threshold.in_json(its),
+            f',"unit":{json.dumps(observed.unit)},"window_ms":{json.dumps(rule.window_ms)}'
+            ',"since_ms":',
+            _since(rule.window_ms),
+            ',"text":"',
+        ]
+        for piece in rule.reason:
+            if isinstance(piece, str):
+                parts.append(json.dumps(piece, ensure_ascii=False)[1:-1])
+            else:
+                parts.append(words.get(piece.name) or _fixed(piece.name, rule, currency))
+        parts.append('"}')
+        self._json = "".join(
+            [part.replace("%", "%%") if isinstance(part, str) else "%s" for part in parts]
         )
+        self._tellings = [part for part in parts if not isinstance(part, str)]
 
     def write(self, observed: Any, threshold: Any, payment: Payment) -> str:
-        since = "null" if self._window_ms is None else payment.time_ms - self._window_ms
-        figures = (
-            in_json(observed, self._observed, self._currency),
-            in_json(threshold, self._threshold, self._currency),
-            since,
-        )
-        words = [self._words[name](observed, threshold, payment) for name in self._slots]
-        return self._json % (*figures, *words)
-
-    def _piece(self, piece: str | Slot, rule: Rule, currency: str) -> str:
-        if isinstance(piece, str):
-            return _escaped(json.dumps(piece, ensure_ascii=False)[1:-1])
-        if piece.name in self._words:
-            return "%s"
-        if piece.name == "currency":
-            return currency
-        param = rule.params[piece.name]
-        return _escaped(in_text(_of_currency(param.value, currency), param.type, currency))
+        told = [telling(observed, threshold, payment) for telling in self._tellings]
+        return self._json % tuple(told)
 
 
-def in_json(value: Any, kind: Type, currency: str) -> str:
-    """As JSON: money as a string with the currency's decimals, a duration in milliseconds."""
-    if kind is Kind.MONEY:
-        return f'"{in_text(value, kind, currency)}"'
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+def _since(window_ms: int | None) -> str | _Telling:
+    return "null" if window_ms is None else lambda _o, _t, payment: payment.time_ms - window_ms
+
+
+def _fixed(slot: str, rule: Rule, currency: str) -> str:
+    """What is the same in every reason of the rule in that currency."""
+    if slot == "currency":
+        return currency
+    param = rule.params[slot]
+    return _Value(param.type, currency).in_text(_of_currency(param.value, currency))
+
+
+class _Value:
+    """How values of one type are told: as JSON, where money is a string with the currency's
+    decimals and a duration in milliseconds, and in text for a person."""
+
+    in_json: Callable[[Any], object]
+    in_text: Callable[[Any], str]
+
+    def __init__(self, kind: Type, currency: str) -> None:
+        self.unit = currency if kind is Kind.MONEY else "ms" if kind is Kind.DURATION else None
+        if kind is Kind.MONEY:
+            amounts = _Amounts(currency)
+            self.in_text = amounts.__getitem__
+            self.in_json = lambda value: f'"{amounts[value]}"'
+        elif kind is Kind.DURATION:
+            self.in_text, self.in_json = duration_in_words, int
+        elif kind is Kind.INT:
+            self.in_text, self.in_json = str, int
+        else:
+            self.in_text, self.in_json = _any_in_text, _any_in_json
+
+
+class _Amounts(dict[float, str]):
+    """Amounts of a currency in words. They come again: each is put into words once."""
+
+    def __init__(self, currency: str) -> None:
+        super().__init__()
+        self._currency = currency
+
+    def __missing__(self, amount: float) -> str:
+        if not math.isfinite(amount):
+            return str(amount)
+        # Rounded down: what is above a mean is then above what is written of it, too.
+        words = in_words(math.floor(amount), self._currency)
+        if len(self) < _KEPT_AMOUNTS:
+            self[amount] = words
+        return words
+
+
+def _any_in_json(value: Any) -> str:
     if isinstance(value, bytes):
         return json.dumps(value.decode())
     if isinstance(value, float) and not math.isfinite(value):
@@ -134,13 +181,7 @@ def in_json(value: Any, kind: Type, currency: str) -> str:
     return json.dumps(value)
 
 
-def in_text(value: Any, kind: Type, currency: str) -> str:
-    """For a person: money with the currency's decimals, a duration in whole hours, say."""
-    if kind is Kind.MONEY:
-        # Rounded down: what is above a mean is then above what is written of it, too.
-        return in_words(math.floor(value), currency) if math.isfinite(value) else str(value)
-    if kind is Kind.DURATION:
-        return duration_in_words(value)
+def _any_in_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, bytes):
@@ -163,13 +204,3 @@ def _of_currency(value: Any, currency: str) -> Any:
         return value
     amount = value.get(currency, value.get("*"))
     return least_minor_units(amount, currency)
-
-
-def _unit(kind: Type, currency: str) -> str | None:
-    if kind is Kind.MONEY:
-        return currency
-    return "ms" if kind is Kind.DURATION else None
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")

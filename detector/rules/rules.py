@@ -12,7 +12,6 @@ from detector.rules.reasons import Payment, Reasons
 from detector.rules.tree import (
     Binary,
     Feature,
-    Given,
     Kind,
     Literal,
     Node,
@@ -119,11 +118,14 @@ class Rules:
     def verdict(self, hits: Sequence[Hit], payment: Payment, account: Account) -> Verdict:
         """What follows from hits, of which there are some."""
         places = tuple([hit[0] for hit in hits])
-        noted = self.noted[places]
-        if noted is not None:
-            return noted
+        return self.noted[places] or self.verdict_with_reasons(places, hits, payment, account)
+
+    def verdict_with_reasons(
+        self, places: tuple[int, ...], hits: Sequence[Hit], payment: Payment, account: Account
+    ) -> Verdict:
+        """What follows from hits at these places, with an active rule among them."""
         partial = account[FLOOR] > payment.time_ms - self.program.window_ms
-        headers = self._reasons.headers(hits, payment, partial=partial)
+        headers = self._reasons.headers(places, hits, payment, partial=partial)
         return Verdict(places, suspicious=True, headers=headers)
 
     def judge_alone(self, transaction: Transaction, time_ms: int) -> Verdict:
@@ -159,7 +161,7 @@ def least_amount(rule: Rule) -> Decimal:
     for clause in _clauses(rule.when):
         match clause:
             case Binary(operator=">=" | ">", left=left, right=right) if _is_amount(left, rule):
-                found = max(found, _least_of(_meant(right, rule), rule))
+                found = max(found, _least_of(rule.meant(right), rule))
     return found
 
 
@@ -171,13 +173,8 @@ def _clauses(node: Node) -> Iterable[Node]:
         yield node
 
 
-def _meant(node: Node, rule: Rule) -> Node:
-    found: Node = getattr(rule, node.name) if isinstance(node, Given) else node
-    return found
-
-
 def _is_amount(node: Node, rule: Rule) -> bool:
-    meant = _meant(node, rule)
+    meant = rule.meant(node)
     return isinstance(meant, Feature) and meant.name == "amount"
 
 

@@ -175,6 +175,11 @@ class Rule:
     line: int
     window_ms: int | None  # the longest that it looks at; None for a rule without one
 
+    def meant(self, node: Node) -> Node:
+        """What stands behind `observed` or `threshold`; any other node stands for itself."""
+        found: Node = getattr(self, node.name) if isinstance(node, Given) else node
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:

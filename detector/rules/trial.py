@@ -78,7 +78,7 @@ class _Trial:
         return known
 
     def _text(self, hits: Sequence[Hit], payment: Judged) -> str:
-        block = self._reasons.headers(hits, payment, partial=False)
+        block = self._reasons.headers((0,), hits, payment, partial=False)
         written = dict(block.decoded()) if block else {}
         (reason,) = json.loads(written["reasons"] or b"")
         return str(reason["text"])

@@ -221,7 +221,7 @@ class Fast(Writer):
         return f"({enough} and {written})" if least > 1 else written
 
     def _is_above_the_mean(self, node: Binary) -> bool:
-        left, right = (self._meant(side) for side in (node.left, node.right))
+        left, right = (self.rule.meant(side) for side in (node.left, node.right))
         match right:
             case Binary(
                 operator="+",
@@ -239,7 +239,7 @@ class Fast(Writer):
 
     def _least(self, node: Binary) -> tuple[Feature | None, int]:
         """The feature that is to be at least a number, where the comparison is that."""
-        left, right = (self._meant(side) for side in (node.left, node.right))
+        left, right = (self.rule.meant(side) for side in (node.left, node.right))
         counts = {"count", "distinct_targets", "count_between", "count_equal"}
         if (
             node.operator in (">=", ">")
@@ -249,10 +249,6 @@ class Fast(Writer):
         ):
             return left, _constant(right, self.rule) + (node.operator == ">")
         return None, 0
-
-    def _meant(self, node: Node) -> Node:
-        found: Node = getattr(self.rule, node.name) if isinstance(node, Given) else node
-        return found
 
     def _first(self, window: int) -> str:
         """Where the window's first payment stands."""

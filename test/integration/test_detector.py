@@ -250,6 +250,20 @@ def test_at_least_once_delivers_everything_and_commits_its_offsets(
     assert numbers(committed(topics, topics.legit, topics.fraud)) == list(range(300))
 
 
+def test_memory_stays_within_its_bound_also_where_it_is_not_saved(
+    topics: Topics, tmp_path: Path, free_port: int
+) -> None:
+    send_numbered(topics, 0, 300)  # 75 accounts in each partition
+    bounds = {"STATE_MAX_ACCOUNTS": "10", "STATE_REPLAY_MAX": "0"}
+    settings = {"PROCESSING_GUARANTEE": "at_least_once", "METRICS_PORT": str(free_port), **bounds}
+    with running(topics, tmp_path / "log", **settings):
+        wait_until_judged(topics, 300)
+        for metric, value in {"accounts": 10, "accounts_dropped": 65}.items():
+            lines = [f'detector_{metric}{{partition="{n}"}} {value}.0' for n in range(4)]
+            told = f"{metric} is {value} in every partition"
+            wait_until(lambda lines=lines: {*lines} <= {*scraped(free_port)}, told)
+
+
 def test_a_stable_identity_lets_a_killed_detector_go_on_where_it_stood(
     topics: Topics, tmp_path: Path
 ) -> None:
@@ -286,20 +300,21 @@ def test_a_topic_that_does_not_exist_is_one_clear_line(topics: Topics, tmp_path:
     assert "topic 'no-such-topic' does not exist" in json.loads(line)["reason"]
 
 
+def scraped(port: int) -> list[str]:
+    with urllib.request.urlopen(f"http://localhost:{port}/metrics") as page:
+        return page.read().decode().splitlines()
+
+
 def test_metrics_tell_what_was_committed(topics: Topics, tmp_path: Path, free_port: int) -> None:
     send_numbered(topics, 0, 100)
     send(topics, [(0, (1, None, b"?", ()))])
     with running(topics, tmp_path / "log", METRICS_PORT=str(free_port)):
         wait_until_judged(topics, 101)
-
-        def scraped() -> list[str]:
-            with urllib.request.urlopen(f"http://localhost:{free_port}/metrics") as page:
-                return page.read().decode().splitlines()
-
-        wait_until(lambda: "detector_records_read_total 101.0" in scraped(), "101 records read")
+        all_read = "detector_records_read_total 101.0"
+        wait_until(lambda: all_read in scraped(free_port), "101 records read")
         nothing_left = 'detector_lag_records{partition="0"} 0.0'
-        wait_until(lambda: nothing_left in scraped(), "nothing left to read")
-        lines = scraped()
+        wait_until(lambda: nothing_left in scraped(free_port), "nothing left to read")
+        lines = scraped(free_port)
     assert 'detector_records_written_total{verdict="legit"} 90.0' in lines
     assert 'detector_records_written_total{verdict="fraud"} 10.0' in lines
     assert 'detector_dead_letters_total{error="not_json"} 1.0' in lines

@@ -32,8 +32,21 @@ alike = st.tuples(
     st.binary(min_size=62, max_size=66) | st.binary(min_size=8_165, max_size=8_195),
     st.just(()),
 )
+
+
+@st.composite
+def spread(draw: st.DrawFn) -> list[Record]:
+    """Records of one shape, minutes, hours or days long, most of them in order of time."""
+    span_ms = draw(st.sampled_from([2**14, 2**21, 2**28]))
+    times = draw(st.lists(st.integers(0, span_ms), min_size=1, max_size=150))
+    shift = draw(st.integers(0, 3))
+    times = sorted(times)[shift:] + sorted(times)[:shift]
+    return [(10**12 + time, b"k" * 12, b"v" * 90, ()) for time in times]
+
+
 batches = st.one_of(
-    st.lists(shape, min_size=1, max_size=150) for shape in (record, alike, alike | record)
+    *(st.lists(shape, min_size=1, max_size=150) for shape in (record, alike, alike | record)),
+    spread(),
 )
 
 

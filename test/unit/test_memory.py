@@ -89,11 +89,22 @@ def test_what_was_saved_is_taken_up_where_it_was_left() -> None:
     for source, packed in before.save(now_s=0):
         after.load(source, packed)
     assert after.loaded(before.manifest()) is None
-    assert after.knows(b"a", 0)
-    assert not after.knows(b"a", 1)
-    assert not after.knows(b"b", 0)
+    assert after.touch_again(b"a", 0, b"USD", 0) is None
+    assert list(after.hot) == []
+    assert after.touch_again(b"b", 0, b"USD", 0) is after.hot[b"b"]
     pay(after, b"a", 1)
     assert after.hot[b"a"][NUMBER] == 2
+
+
+def test_an_account_that_was_saved_takes_up_the_payments_that_came_after() -> None:
+    before, after = a_memory(replay_records=0), a_memory()
+    pay(before, b"a", 0)
+    for source, packed in before.save(now_s=0):
+        after.load(source, packed)
+    account = after.touch_again(b"a", 0, b"USD", 1)
+    assert account is after.hot[b"a"]
+    assert account[NUMBER] == 1
+    assert len(after) == 1
 
 
 def test_a_topic_that_lacks_accounts_is_found_out() -> None:

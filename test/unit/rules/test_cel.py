@@ -217,14 +217,14 @@ def ours(tree: Node, facts: Mapping[str, Any], evaluation: type[Evaluation] = Ev
 
 
 class DividedByNothing(Exception):
-    """Money was: whether that is plus or minus infinity depends on the sign of a zero, which
-    doubles have and whole amounts don't."""
+    """Where money is about: whether that is plus or minus infinity depends on the sign of a zero,
+    which doubles have and whole amounts don't, nor then what was worked out of them."""
 
 
 class OfMoney(Evaluation):
     def binary(self, node: Binary) -> Any:
-        of_money = Kind.MONEY in {node.left.type, node.right.type}
-        if node.operator == "/" and of_money and self.of(node.right) == 0:
+        of_doubles = node.operator == "/" and node.type not in {Kind.INT, Kind.DURATION}
+        if of_doubles and self.of(node.right) == 0:
             raise DividedByNothing
         return super().binary(node)
 
