@@ -2,13 +2,14 @@
 
 Accounts that were touched since they were last saved are *hot*, in the order of their first touch:
 the next to save stands in front. The others are *cold*: the bytes they were saved as, taken apart
-when next touched. So what is dirty needs no flag, and memory stays small.
+when next touched; but those saved last stay as they are for a while, *warm*, as they may soon be
+hot again. So what is dirty needs no flag, and memory stays small.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 
@@ -17,6 +18,7 @@ from detector.rules.account import FIRST, FLOOR, LAST, NEVER, STORED, Account, L
 Saved = tuple[bytes, bytes | None]
 """An account and what it is saved as; nothing for one that is forgotten."""
 
+_MOST_WARM = 25_000
 MANIFEST_KEY = b"#manifest"  # no account has a # in its name
 
 
@@ -70,22 +72,25 @@ class Memory:
         self.dropped_until = NEVER
         self._bounds = bounds
         self._partial = partial
+        self._warm: dict[bytes, Account] = {}
         self._cold: dict[bytes, bytes] = {}
         self._stored = 0  # accounts that the topic holds
         self._void: list[bytes] = []  # accounts that it is to forget
         self._times: deque[tuple[float, int]] = deque()  # when the input had come how far
 
     def __len__(self) -> int:
-        return len(self.hot) + len(self._cold)
+        return len(self.hot) + len(self._warm) + len(self._cold)
 
     def touch(self, source: bytes, time_ms: int, currency: bytes, offset: int) -> Account:
         """An account that is not hot becomes so."""
-        packed = self._cold.pop(source, None)
-        if packed is None:
+        account = self._warm.pop(source, None)
+        if account is not None:
+            account[FIRST] = offset
+        elif packed := self._cold.pop(source, None):
+            account, _ = self.layout.unpacked(packed, offset)
+        else:
             floor = time_ms if self._partial else self.dropped_until
             account = self.layout.new(time_ms, currency, offset, floor)
-        else:
-            account, _ = self.layout.unpacked(packed, offset)
         self.hot[source] = account
         return account
 
@@ -106,7 +111,7 @@ class Memory:
 
     def lay_out(self, layout: Layout) -> None:
         """Other rules are in force: their windows take the place of the old ones."""
-        for account in self.hot.values():
+        for account in chain(self.hot.values(), self._warm.values()):
             layout.take_over(account, self.layout)
         self.layout = layout
 
@@ -129,7 +134,9 @@ class Memory:
         due = islice(self._due(until), self._bounds.a_commit)
         void: list[Saved] = [(source, None) for source in self._void]
         self._void.clear()
-        return [*void, *[self._save(source) for source in [*due]], *self._drop()]
+        saved = [self._save(source) for source in [*due]]
+        self._cool()
+        return [*void, *saved, *self._drop()]
 
     def manifest(self) -> Manifest:
         """Goes with every commit, behind what `save` gave."""
@@ -163,10 +170,17 @@ class Memory:
             yield source
 
     def _save(self, source: bytes) -> Saved:
-        account = self.hot.pop(source)
+        account = self._warm[source] = self.hot.pop(source)
         self._stored += not account[STORED]
-        packed = self._cold[source] = self.layout.packed(account, self.next_offset)
-        return source, packed
+        account[STORED] = True
+        return source, self.layout.packed(account, self.next_offset)
+
+    def _cool(self) -> None:
+        """Takes those that were saved longest ago for cold, past so many."""
+        most = min(_MOST_WARM, self._bounds.accounts // 2)
+        for source in [*islice(self._warm, max(0, len(self._warm) - most))]:
+            account = self._warm.pop(source)
+            self._cold[source] = self.layout.packed(account, self.next_offset)
 
     def _drop(self) -> Iterator[Saved]:
         """Forgets those saved longest ago, past what is kept."""

@@ -7,15 +7,16 @@ builtins.
 
 There are two functions for each currency, of the same rules. The fast one is for the payment that
 follows all others of its account in time, where all have one currency: windows end at the end of
-the list, sums are followed. The careful one asks a `View`, which holds for any payment. They agree
-(property tests compare both with a definition that keeps nothing).
+the account, sums are followed. The careful one asks a `View`, which holds for any payment. They
+agree (property tests compare both with a definition that keeps nothing).
 """
 
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from detector.money import digits
-from detector.rules.account import HEADS, MOST_PAYEES, STRIDE, Account, Layout
+from detector.rules.account import MOST_AMOUNT, STRIDE, Account, Layout, code_of
 from detector.rules.tree import Mode, Rulebook
 from detector.rules.writer import RUNTIME, Careful, Fast, Writer, followed, money_of, resolved
 
@@ -28,7 +29,8 @@ threshold."""
 Judge = Callable[[Account, int, int, bytes, bytes, bytes], list[Hit]]
 """Judges a payment and remembers it: account, time, amount, target, currency, source."""
 
-_PRUNED = 8  # payments that are forgotten at a time: a list's front is dear to take away
+# Payments that are forgotten at a time, a power of two: an array's front is dear to take away.
+_PRUNED = 8
 
 
 class Outcome(NamedTuple):
@@ -55,7 +57,7 @@ class Program:
         self._windows = sorted({w for rule in self.rules for w in followed(rule)})
         self.layout = Layout(len(self._windows), self.window_ms + LATE_MS, most_events)
         self._failed = failed
-        self._judges: dict[object, Judge] = {}  # by what a currency means to the rules
+        self._fast_ones: dict[object, Judge] = {}  # by what a currency means to the rules
         self._telling: dict[str, Judge] = {}  # by currency
 
     def applicable(self, currency: str) -> list[int]:
@@ -63,13 +65,17 @@ class Program:
         return [n for n, rule in enumerate(self.rules) if money_of(rule, currency) is not None]
 
     def judge(self, currency: str) -> Judge:
-        """The function for a currency; currencies that mean the same to the rules share it."""
+        """The function for a currency; currencies that mean the same to the rules share its
+        code."""
         money = tuple(resolved(rule, currency) for rule in self.rules)
         known = (digits(currency), money)
-        if known not in self._judges:
+        if known not in self._fast_ones:
             careful = self._compiled(self._careful(currency))
-            self._judges[known] = self._compiled(self._fast(currency), judge_carefully=careful)
-        return self._judges[known]
+            self._fast_ones[known] = self._compiled(self._fast(currency), judge_carefully=careful)
+        shared: Any = self._fast_ones[known]
+        code = (code_of(currency.encode()),)
+        judge: Judge = FunctionType(shared.__code__, shared.__globals__, "judge", code)
+        return judge
 
     def outcomes(
         self,
@@ -98,8 +104,6 @@ class Program:
             "ZeroDivisionError": ZeroDivisionError,
             "OverflowError": OverflowError,
             "len": len,
-            "iter": iter,
-            "next": next,
             "set": set,
             **RUNTIME,
             **more,
@@ -109,40 +113,35 @@ class Program:
         return judge
 
     def _fast(self, currency: str) -> str:
-        start, full = self.layout.start, self.layout.full
-        writer = Fast(currency, self.layout, self._windows)
-        due = start + STRIDE * _PRUNED
-        follow = [line for n, window in enumerate(self._windows) for line in _follow(n, window)]
+        layout, writer = self.layout, Fast(currency, self.layout, self._windows)
+        due = layout.start + STRIDE * _PRUNED
         return _function(
-            "size = len(account)",
-            "if time_ms < account[0] or account[1] != currency:",
+            f"if time_ms < account[0] or account[1] != code or amount > {MOST_AMOUNT}:",
             "    return judge_carefully(account, time_ms, amount, target, currency, source)",
-            f"if size >= {full}:",
+            "size = len(account)",
+            "number = account[2]",
+            f"if size >= {layout.full}:",
             "    layout.drop(account, 1)",
             f"    size -= {STRIDE}",
-            f"elif size > {due} and account[{due}] <= time_ms - {self.layout.keep_ms}:",
+            f"elif not number & {_PRUNED - 1} and size > {due} and "
+            f"account[{due}] <= time_ms - {layout.keep_ms}:",
             f"    layout.drop(account, {_PRUNED})",
             f"    size -= {STRIDE * _PRUNED}",
-            "account += (time_ms, amount, target)",
+            "payee = (crc32(target) << 32 | crc32c(target)) - (1 << 63)",
+            "account.extend((time_ms, amount, payee))",
             f"size += {STRIDE}",
-            *follow,
-            "number = account[2]",
+            *[line for head in layout.heads for line in _follow(head)],
             "total = account[3]",
-            "squares = account[4]",
-            "payees = account[5]",
             "hits = []",
             *self._rules(writer, currency),
             "account[0] = time_ms",
             "account[2] = number + 1",
             "account[3] = total + amount",
-            "account[4] = squares + amount * amount",
-            "if target in payees:",
-            "    del payees[target]",
-            "    payees[target] = None",
-            "else:",
-            "    payees[target] = None",
-            f"    if len(payees) > {MOST_PAYEES}:",
-            "        del payees[next(iter(payees))]",
+            "try:",
+            "    account[4] += amount * amount",
+            "except OverflowError:",
+            "    squares = account[4] + amount * amount",
+            "    layout.outgrow(account, (number + 1, total + amount, squares))",
             "return hits",
         )
 
@@ -177,21 +176,11 @@ class Program:
 
 
 def _function(*lines: str) -> str:
-    head = "def judge(account, time_ms, amount, target, currency, source):\n    "
+    head = "def judge(account, time_ms, amount, target, currency, source, code=0):\n    "
     return head + "\n    ".join(lines) + "\n"
 
 
-def _follow(number: int, window_ms: int) -> list[str]:
-    """Moves a followed window on to where the payment at hand ends it."""
-    head = HEADS + 2 * number
-    return [
-        f"head_{number} = account[{head}]",
-        f"sum_{number} = account[{head + 1}] + amount",
-        f"since = time_ms - {window_ms}",
-        f"if account[head_{number}] <= since:",
-        f"    while account[head_{number}] <= since:",
-        f"        sum_{number} -= account[head_{number} + 1]",
-        f"        head_{number} += {STRIDE}",
-        f"    account[{head}] = head_{number}",
-        f"account[{head + 1}] = sum_{number}",
-    ]
+def _follow(head: int) -> Iterable[str]:
+    """Adds the payment at hand to the sum of a window, of which nothing is taken off yet."""
+    yield f"sum_{head} = account[{head + 1}] + amount"
+    yield f"account[{head + 1}] = sum_{head}"

@@ -5,9 +5,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
+from zlib import crc32
+
+from crc32c import crc32c
 
 from detector.money import least_minor_units
-from detector.rules.account import STRIDE, Account, Layout
+from detector.rules.account import STRIDE, Account, Layout, sum_since
 from detector.rules.tree import (
     Binary,
     Choice,
@@ -171,13 +174,14 @@ class Fast(Writer):
         "since_last": "(time_ms - account[0])",
         "history": "number",
         "mean_amount": "mean(number, total)",
-        "stddev_amount": "deviation(number, total, squares)",
-        "seen_target": "(target in payees)",
+        "stddev_amount": "deviation(number, total, account[4])",
+        "seen_target": "layout.seen(account, payee)",
     }
 
     def __init__(self, currency: str, layout: Layout, windows: Sequence[int]) -> None:
         super().__init__(currency)
         self._start = layout.start
+        self._heads = layout.heads
         self._windows = windows
 
     def feature(self, node: Feature) -> str:
@@ -187,8 +191,8 @@ class Fast(Writer):
     def _windowed(self, node: Feature) -> str:
         window = _constant(node.arguments[0], self.rule)
         if node.name == "sum":
-            return f"sum_{self._windows.index(window)}"
-        first = self._first(window)
+            return f"sum_since(account, {self._head(window)}, time_ms - {window})"
+        first = f"first(account, {self._start}, time_ms - {window})"
         if node.name == "count":
             return f"((size - {first}) // {STRIDE})"
         if node.name == "distinct_targets":
@@ -201,11 +205,19 @@ class Fast(Writer):
 
     def binary(self, node: Binary) -> str:
         """A count that must reach a number is looked for behind cheaper tests: there must be so
-        many payments in the window at all, and of one amount so many anywhere. What must be above
-        the mean and so many deviations is above the mean, which takes no root to find out."""
+        many payments in the window at all, and of one amount so many anywhere. A sum must be so
+        large before anything that left its window is taken off. What must be above the mean and so
+        many deviations is above the mean, which takes no root to find out."""
         written = super().binary(node)
         if self._is_above_the_mean(node):
             return f"((amount * number {node.operator} total or not number) and {written})"
+        left, right = (self.rule.meant(side) for side in (node.left, node.right))
+        if node.operator in (">", ">=") and isinstance(right, Literal | Parameter):
+            match left:
+                case Feature(name="sum"):
+                    head = self._head(_constant(left.arguments[0], self.rule))
+                    limit = self.write(node.right)
+                    return f"(sum_{head} {node.operator} {limit} and {written})"
         counted, least = self._least(node)
         if counted is None or least < 1:
             return written
@@ -214,7 +226,7 @@ class Fast(Writer):
         enough = f"size >= {self._start + back} and account[-{back}] > time_ms - {window}"
         if counted.name == "count":
             return f"({enough})"
-        if counted.name == "count_equal" and window not in self._windows:
+        if counted.name == "count_equal":
             amount = self.write(counted.arguments[1])
             amounts = f"account[{self._start + 1}::{STRIDE}]"
             return f"({enough} and {amounts}.count({amount}) >= {least} and {written})"
@@ -250,11 +262,9 @@ class Fast(Writer):
             return left, _constant(right, self.rule) + (node.operator == ">")
         return None, 0
 
-    def _first(self, window: int) -> str:
-        """Where the window's first payment stands."""
-        if window in self._windows:
-            return f"head_{self._windows.index(window)}"
-        return f"first(account, {self._start}, time_ms - {window})"
+    def _head(self, window: int) -> int:
+        """Where the account says where the window's first payment stands."""
+        return self._heads[self._windows.index(window)]
 
 
 # -- what the written functions call
@@ -300,6 +310,9 @@ def _ratio(dividend: Number, divisor: Number) -> float:
 
 
 RUNTIME = {
+    "crc32": crc32,
+    "crc32c": crc32c,
+    "sum_since": sum_since,
     "first": _first,
     "between": _between,
     "mean": _mean,
