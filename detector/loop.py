@@ -19,6 +19,7 @@ from detector.state import State
 from kafka_batch import (
     BATCH_BYTES,
     IDLE_WAIT_MS,
+    NO_TIMESTAMP,
     Batch,
     Guarantee,
     Refused,
@@ -134,7 +135,7 @@ class Detector:
         version, is_logged = self._rules.version, self._settings.rules_topic is not None
         if is_logged and not (memory.is_logged and memory.rules_version == version):
             place = f"{batch.topic}/{batch.partition}/{batch.offsets[0]}"
-            record = (time.time_ns() // 1_000_000, place.encode(), version.encode(), ())
+            record = (NO_TIMESTAMP, place.encode(), version.encode(), ())
             stream.send(self._settings.rules_log_topic, 0, [record])
         memory.rules_version, memory.is_logged = version, is_logged
 

@@ -14,11 +14,18 @@ from detector.careful import Unreadable
 from detector.memory import Memory
 from detector.rules import INNOCENT, Payment, Rules, Verdict
 from detector.transaction import Screen, parse, read_fields
-from kafka_batch import Batch, HeaderBlock, Record, TopicLimits, encode_tail, record_size
+from kafka_batch import (
+    NO_TIMESTAMP,
+    Batch,
+    HeaderBlock,
+    Record,
+    TopicLimits,
+    encode_tail,
+    record_size,
+)
 
 _KEPT_FAULTS = 1 << 12
 _UNSCREENED = b"\n"
-_NO_TIMESTAMP = -1
 _LONGEST_MS = (1 << 62) - 1  # further off sums overflow, the broker's too
 
 
@@ -83,7 +90,7 @@ class Limits:
 
     def refuse(self, timestamp_ms: int, now_ms: int) -> bool:
         """Whether the timestamp is not taken now."""
-        return timestamp_ms not in self.times(now_ms) and timestamp_ms != _NO_TIMESTAMP
+        return timestamp_ms not in self.times(now_ms) and timestamp_ms != NO_TIMESTAMP
 
     def room(self, batch: Batch) -> int:
         """By how many bytes every record of the batch may grow and be taken; negative where one
@@ -99,7 +106,7 @@ class Limits:
         return [
             row
             for row, (ms, tail) in enumerate(zip(stamps, batch.tails, strict=True))
-            if (ms not in times and ms != _NO_TIMESTAMP) or len(tail) > most
+            if (ms not in times and ms != NO_TIMESTAMP) or len(tail) > most
         ]
 
 

@@ -17,7 +17,7 @@ import structlog
 from detector.memory import MANIFEST_KEY, Bounds, Memory
 from detector.restoring import Restoring, StateConfig
 from detector.rules import Rules
-from kafka_batch import PartitionReader, Record, Stream
+from kafka_batch import NO_TIMESTAMP, PartitionReader, Record, Stream
 
 log = structlog.get_logger("detector")
 _encode = msgspec.json.Encoder().encode
@@ -95,16 +95,16 @@ class State:
             self._reader.close()
 
     def committing(self, stream: Stream, offsets: Mapping[int, int]) -> None:
-        """Sends what is to be saved, in the Kafka transaction that commits these offsets."""
-        now_ms = time.time_ns() // 1_000_000
+        """Sends what is to be saved, in the Kafka transaction that commits these offsets. Without
+        timestamps: the brokers would refuse those of a clock that is wrong."""
         for partition in offsets:
             memory = self.memories[partition]
             saved = memory.save(time.monotonic())  # which also keeps it within its bounds
             if self._config is None:
                 continue
-            records: list[Record] = [(now_ms, source, packed, ()) for source, packed in saved]
+            records: list[Record] = [(NO_TIMESTAMP, source, packed, ()) for source, packed in saved]
             manifest = _encode(memory.manifest())
-            records.append((now_ms, MANIFEST_KEY, manifest, ()))
+            records.append((NO_TIMESTAMP, MANIFEST_KEY, manifest, ()))
             stream.send(self._config.topic, partition, records)
 
     def switch(self, rules: Rules) -> None:

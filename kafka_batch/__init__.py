@@ -1,7 +1,15 @@
 """Whole batches in and out of Kafka, on kafka-python, and the exactly-once stream over them."""
 
 from kafka_batch.batch import Batch, PlainBatch
-from kafka_batch.codec import Header, HeaderBlock, HeaderFrame, Headers, Record, encode_tail
+from kafka_batch.codec import (
+    NO_TIMESTAMP,
+    Header,
+    HeaderBlock,
+    HeaderFrame,
+    Headers,
+    Record,
+    encode_tail,
+)
 from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
 from kafka_batch.consumer import BatchConsumer
 from kafka_batch.errors import Refused, StartAnew, StreamError, one_line
@@ -14,6 +22,7 @@ from kafka_batch.topics import TopicLimits, create_topics, describe_topics
 __all__ = [
     "BATCH_BYTES",
     "IDLE_WAIT_MS",
+    "NO_TIMESTAMP",
     "Batch",
     "BatchConsumer",
     "BatchProducer",

@@ -22,6 +22,8 @@ Headers = Sequence[Header]
 Record = tuple[int, bytes | None, bytes | None, Headers]
 """A record to send: timestamp in milliseconds since the epoch, key, value, headers."""
 
+NO_TIMESTAMP = -1  # a record without one: brokers take it whatever their clock says
+
 _KEPT = 1 << 14
 _NULL = b"\x01"  # the length -1
 _MOST_VARINT_BITS = 63

@@ -1,8 +1,9 @@
 """Faults of brokers: each strikes a run, and returns the seconds until output flowed again."""
 
-import os
+import errno
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 from detecting import wait_until
@@ -16,6 +17,7 @@ from faults.run import Run
 from faults.strikes import sleep_until
 
 _OUTAGE_S = 15.0
+_FILLED_AT_ONCE = 1 << 16
 _LINES_A_MINUTE = 10
 _GROWTH_BYTES = 32 << 20
 
@@ -125,9 +127,7 @@ def disk_full(run: Run) -> float:
     node, disk = run.world.node(run.world.disk_of), run.world.disk
     assert disk is not None
     filler = disk / "filler"
-    with filler.open("wb") as file:
-        room = os.statvfs(disk)
-        os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
+    _fill(filler)
     try:
         since = time.time()
         wait_until(lambda: node.ended, "the broker sees that its disk is full")
@@ -137,6 +137,17 @@ def disk_full(run: Run) -> float:
     node.start()
     await_replicas(run)
     return seconds
+
+
+def _fill(path: Path) -> None:
+    """Writes a file until there is no room left."""
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(_FILLED_AT_ONCE))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
 
 
 def coordinator_killed(api: Api) -> Callable[[Run], float]:
