@@ -40,6 +40,7 @@ _SWITCH_S = 0.002
 # a quarter of them is new.
 GARBAGE = (10_000, 10, 1_000)
 _RESTORING_WAIT_MS = 1.0  # for other partitions' records, while one is restored
+_END_WAIT_MS = 10  # once for each partition that is restored
 
 log = structlog.get_logger("detector")
 
@@ -201,7 +202,7 @@ class Detector:
             topic=settings.state_topic,
             source=settings.transactions_topic,
             go_on_without=settings.state_missing is StateMissing.PARTIAL,
-            reader=config.for_a_reader(),
+            reader=config.for_a_reader(wait_ms=_END_WAIT_MS),
         )
 
 

@@ -18,6 +18,7 @@ from detector.rules.account import FIRST, FLOOR, LAST, NEVER, STORED, Account, L
 Saved = tuple[bytes, bytes | None]
 """An account and what it is saved as; nothing for one that is forgotten."""
 
+FORMAT = 2
 _MOST_WARM = 25_000
 MANIFEST_KEY = b"#manifest"  # no account has a # in its name
 
@@ -29,7 +30,8 @@ class Manifest(msgspec.Struct, frozen=True):
     touch that is not saved: what is between them must be replayed. `dropped_until` is the greatest
     event time of an account that was dropped, for want of room. `rules_version` judged the payment
     before `as_of`; `is_logged` says whether the log of versions tells so. `source` marks the input
-    topic that the offsets are of: one that is made anew has another mark.
+    topic that the offsets are of: one that is made anew has another mark. `format` is that of the
+    accounts.
     """
 
     as_of: int
@@ -39,7 +41,7 @@ class Manifest(msgspec.Struct, frozen=True):
     dropped_until: int = NEVER
     is_logged: bool = False
     source: str = ""
-    format: int = 1
+    format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from detector.careful import Unreadable
-from detector.memory import MANIFEST_KEY, Manifest, Memory
+from detector.memory import FORMAT, MANIFEST_KEY, Manifest, Memory
 from detector.rules import Rules
 from detector.transaction import parse, read_fields
 from kafka_batch import Batch, PartitionReader, Refused
@@ -105,6 +105,12 @@ class Restoring:
     def _low(self) -> int:
         """Where the replay begins."""
         manifest = self._manifest
+        if manifest is not None and manifest.format != FORMAT:
+            raise Refused(
+                f"{self._place} holds state of format {manifest.format}, and this release reads "
+                f"{FORMAT}: go on with the release that wrote it, or give the group another "
+                "CONSUMER_GROUP and STATE_TOPIC, and judge the input again"
+            )
         problem = self.memory.loaded(manifest)
         if problem:
             self._is_missing(problem)

@@ -93,9 +93,14 @@ class StreamConfig:
             **_CONSUMER,
         }
 
-    def for_a_reader(self) -> dict[str, Any]:
-        """Settings of a `BatchConsumer` outside of the group, which reads what was committed."""
+    def for_a_reader(self, wait_ms: int = 500) -> dict[str, Any]:
+        """Settings of a `BatchConsumer` outside of the group, which reads what was committed.
+
+        A broker answers after `wait_ms` where nothing more is there: so late does a reader learn
+        that it is at the end.
+        """
         return {
+            "fetch_max_wait_ms": wait_ms,
             **self.for_the_consumer(),
             "group_id": None,
             "group_instance_id": None,

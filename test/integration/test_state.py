@@ -258,6 +258,14 @@ def test_state_that_is_gone_is_refused_or_gone_on_without(
     assert b"partial" in marks
 
 
+def test_state_of_another_release_is_refused(topics: Topics, tmp_path: Path) -> None:
+    manifest = msgspec.json.encode(Manifest(0, 0, "", 0, format=1))
+    send(replace(topics, transactions=topics.state), [(2, (-1, MANIFEST_KEY, manifest, ()))])
+    with running(topics, tmp_path / "log") as detector:
+        assert detector.ended() == 1
+        assert "holds state of format 1, and this release reads 2" in detector.said()
+
+
 def test_as_many_partitions_as_the_input_has_are_required(
     new_topic: Callable[..., str], topics: Topics, tmp_path: Path
 ) -> None:
