@@ -6,6 +6,7 @@ when next touched; but those saved last stay as they are for a while, *warm*, as
 hot again. So what is dirty needs no flag, and memory stays small.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -194,6 +195,12 @@ class Memory:
             yield source, None
 
     # -- restoring
+
+    def restored(self, offset: int) -> None:
+        """It is what it was at this offset of the input. What had to be replayed is saved with the
+        next commits, else whoever restores it next would have to replay that and more."""
+        self.next_offset = offset
+        self._times.append((-math.inf, offset))
 
     def load(self, source: bytes, packed: bytes | None) -> None:
         """An account as it stands in the topic, in the topic's order."""

@@ -90,7 +90,7 @@ class Restoring:
             while reader.position < self._offset:
                 self._replay(reader.read())
                 yield
-        self.memory.next_offset = self._offset
+        self.memory.restored(self._offset)
 
     def _load(self, batch: Batch | None) -> None:
         if batch is None:

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from broker import BrokerUnavailable
+from detector.settings import RULES_FILE
 from faults.containers import CONTAINERS, lacks, play_containers
 from faults.controls import CONTROLS, Control
 from faults.report import Report
@@ -72,7 +73,8 @@ def play(world: World, schedule: Schedule, seed: int, logs: Path | None = None) 
         place.mkdir(parents=True, exist_ok=True)
         world.heal()
         try:
-            new = Run(world, place, seed, schedule.settings, schedule.program, schedule.hung_s)
+            settings = {**schedule.settings, **(_all_active(place) if schedule.all_active else {})}
+            new = Run(world, place, seed, settings, schedule.program, schedule.hung_s)
             run = ending.enter_context(a_run(new))
             result.problems, result.stops = run.problems, run.stops
             run.start(2)
@@ -84,6 +86,13 @@ def play(world: World, schedule: Schedule, seed: int, logs: Path | None = None) 
             result.problems.append(f"{error}\n{new.said()}")
     result.seconds = time.monotonic() - began
     return result
+
+
+def _all_active(folder: Path) -> dict[str, str]:
+    """Settings with a file of the rules that ship, in which all are active."""
+    file = folder / "rules.yaml"
+    file.write_text(RULES_FILE.read_text().replace("mode: shadow", "mode: active"))
+    return {"RULES_FILE": str(file)}
 
 
 def _runs(asked: argparse.Namespace, report: Report) -> Iterator[tuple[Schedule, int]]:

@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from detecting import Topics, committed
@@ -13,7 +14,16 @@ from kafka.admin import OffsetSpec
 from kafka.protocol.consumer import IsolationLevel
 
 from faults.load import Written
-from faults.oracle import PARTITIONS, Expected, Stored, appended, came_out, judge
+from faults.oracle import (
+    LARGE_AMOUNT,
+    PARTITIONS,
+    Expected,
+    Headers,
+    Stored,
+    appended,
+    came_out,
+    judge,
+)
 from faults.replay import headers_by_value
 
 _READ_S = 120.0
@@ -21,7 +31,12 @@ _SHOWN = 3
 
 
 def check(
-    topics: Topics, written: Written, gone: Sequence[Stored] = (), *, exactly_once: bool = True
+    topics: Topics,
+    written: Written,
+    rules_file: Path,
+    gone: Sequence[Stored] = (),
+    *,
+    exactly_once: bool = True,
 ) -> list[str]:
     """What is wrong, a line each; nothing where exactly the right records came out.
 
@@ -34,11 +49,17 @@ def check(
     problems = [*_of_the_load(written, inputs)]
     if Counter(_by_librdkafka(topics.bootstrap_servers, names)) != Counter(found):
         problems.append("the two clients that read it back do not agree")
-    expected = [judge(record, written.planted, topics) for record in inputs]
+    replayed: dict[bytes, Headers] = {}  # where memory is not saved, it begins anew again and again
+    for life in (gone, inputs[len(gone) :]) if exactly_once else ():
+        replayed |= headers_by_value(life, rules_file)
+    expected = [
+        judge(record, written.planted, topics, _others(replayed.get(record.value or b"", ())))
+        for record in inputs
+    ]
     problems += of_the_outcome(expected, [came_out(record, topics) for record in results])
     problems += _of_the_order(inputs, expected, results, topics)
     if exactly_once:
-        problems += _of_the_memory((gone, [*inputs[len(gone) :]]), results, topics)
+        problems += _of_the_memory(replayed, results, topics)
     problems += _of_the_group(topics, names)
     return problems
 
@@ -100,11 +121,16 @@ def _of_the_order(
     ]
 
 
+def _others(headers: Headers) -> list[str]:
+    """The rules that a verdict names besides that of large amounts."""
+    named = (dict(headers).get("rules") or b"").decode().split(",")
+    return [name for name in named if name not in ("", LARGE_AMOUNT)]
+
+
 def _of_the_memory(
-    lives: Iterable[Sequence[Stored]], results: Sequence[Stored], topics: Topics
+    wanted: Mapping[bytes, Headers], results: Sequence[Stored], topics: Topics
 ) -> Iterator[str]:
     """Each verdict must be what a replay says, of each topic that the input has been."""
-    wanted = {value: said for life in lives for value, said in headers_by_value(life).items()}
     wrong = [
         f"{result.origin}: {said}, replayed: {wanted.get(result.value or b'')}"
         for result in results

@@ -8,7 +8,8 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-_ACCOUNTS = 64
+# One half of the payments is of accounts that pay all the time, the other of many that hardly do.
+_ACCOUNTS = 64, 20_000
 _TICK_S = 0.2
 _FLUSH_S = 90.0
 # With what becomes of them: {} is the record's number, so that no two are alike.
@@ -106,7 +107,7 @@ class Load:
     def _send(self) -> None:
         number, chance = self._count, self._random.random()
         self._count += 1
-        source = f"acct{self._random.randrange(_ACCOUNTS):08}"
+        source = f"acct{self._random.randrange(self._random.choice(_ACCOUNTS)):08}"
         if chance < 0.02:
             form, code = self._random.choice(_MALFORMED)
             value = form.format(number).encode()

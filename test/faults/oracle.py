@@ -1,12 +1,14 @@
 """What must become of each record, worked out offline, and apart from the detector's own code."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from detecting import Topics
 
+LARGE_AMOUNT = "large_amount"
 LIMIT = Decimal(900)
 PARTITIONS = 4  # of each topic
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -38,17 +40,22 @@ class Expected:
     ours: tuple[tuple[str, str], ...]
 
 
-def judge(stored: Stored, planted: dict[bytes, str], topics: Topics) -> Expected:
-    """The outcome of one record; `planted` are the malformed values with their error codes."""
+def judge(
+    stored: Stored, planted: dict[bytes, str], topics: Topics, others: Sequence[str] = ()
+) -> Expected:
+    """The outcome of one record. `planted` are the malformed values with their error codes;
+    `others` the rules that fire on it besides that of large amounts, which is worked out here."""
     record = (stored.timestamp, stored.key, stored.value, stored.headers)
     code = planted.get(stored.value or b"")
     if code is not None:
         return Expected(topics.dead_letter, record, (("error", code), ("origin", stored.origin)))
     amount = json.loads(stored.value or b"", parse_float=Decimal, parse_int=Decimal)["amount"]
-    if amount < LIMIT:
+    text, rules = "", [*others]
+    if amount >= LIMIT:
+        text, rules = f"{amount:.2f} USD is at least {LIMIT:.2f} USD.", [LARGE_AMOUNT, *others]
+    if not rules:
         return Expected(topics.legit, record, ())
-    observed = f"{amount:.2f} USD is at least {LIMIT:.2f} USD."
-    return Expected(topics.fraud, record, (("rules", "large_amount"), ("text", observed)))
+    return Expected(topics.fraud, record, (("rules", ",".join(rules)), ("text", text)))
 
 
 def came_out(found: Stored, topics: Topics) -> Expected:
@@ -71,8 +78,8 @@ def _cut(found: Stored, topics: Topics) -> int:
 
 def _told(ours: dict[str, Any]) -> list[tuple[str, str]]:
     if "rules" in ours:
-        (reason,) = json.loads(ours["reasons"])
-        return [("rules", ours["rules"].decode()), ("text", reason["text"])]
+        texts = {reason["rule"]: reason["text"] for reason in json.loads(ours["reasons"])}
+        return [("rules", ours["rules"].decode()), ("text", texts.get(LARGE_AMOUNT, ""))]
     if "error" in ours:
         return [("error", ours["error"].decode()), ("origin", ours["origin"].decode())]
     return []

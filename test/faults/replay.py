@@ -1,17 +1,18 @@
 """The verdicts once more: the whole input judged offline, by the same rules, without a fault.
 
-The oracle, which shares no code with the detector, knows the rule in force. What the rules in
-shadow say depends on all that an account did before, so it tells whether the detector's memory
-came through the faults whole.
+The oracle, which shares no code with the detector, knows the original rule. What the others say,
+in shadow or in force, depends on all that an account did before, so it tells whether the
+detector's memory came through the faults whole.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 
 from detector.memory import Bounds, Memory
 from detector.routing import Limits, route
-from detector.rulebook import read_rules
 from detector.rules import Rules
+from detector.rules.file import load_file
 from detector.settings import DetectorSettings
 from faults.oracle import Headers, Stored
 from kafka_batch import PlainBatch
@@ -19,13 +20,12 @@ from kafka_batch import PlainBatch
 _EVER = 1 << 60
 
 
-def headers_by_value(inputs: Sequence[Stored]) -> dict[bytes, Headers]:
+def headers_by_value(inputs: Sequence[Stored], rules_file: Path) -> dict[bytes, Headers]:
     """The headers that the detector must have appended to each record, by its unique value.
 
     `inputs` are those of one topic, in any order; dead letters are left out.
     """
-    settings = DetectorSettings()
-    rules = Rules(read_rules(settings), settings.state_max_events)
+    rules = Rules(load_file(rules_file), DetectorSettings().state_max_events)
     ordered = sorted(inputs, key=lambda record: (record.partition, record.offset))
     return {
         value: headers

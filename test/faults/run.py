@@ -9,6 +9,7 @@ from pathlib import Path
 
 from detecting import wait_until
 
+from detector.settings import RULES_FILE
 from faults.checker import check, lag
 from faults.detectors import SHIPPED, Detector
 from faults.flow import Flow
@@ -151,7 +152,10 @@ class Run:
         for detector in [*self.detectors]:
             self._require_ended(detector)
         exactly_once = "PROCESSING_GUARANTEE" not in self.settings
-        self.problems += check(self.topics, written, self.gone, exactly_once=exactly_once)
+        rules_file = Path(self.settings.get("RULES_FILE", RULES_FILE))
+        self.problems += check(
+            self.topics, written, rules_file, self.gone, exactly_once=exactly_once
+        )
         self.problems += self._of_the_logs()
         return len(written.places)
 

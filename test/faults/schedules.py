@@ -29,14 +29,15 @@ class Fault:
 class Schedule:
     """Faults in their order, and settings of the detectors.
 
-    With `pick`, so many of them, as the seed has it. `lacks` says why it can't run here. `long`
-    schedules are for the long run only.
+    With `pick`, so many of them, as the seed has it; with `all_active`, by all ten rules that ship.
+    `lacks` says why it can't run here. `long` schedules are for the long run only.
     """
 
     name: str
     faults: Sequence[Fault]
     settings: Mapping[str, str] = field(default_factory=dict)
     pick: int = 0
+    all_active: bool = False
     long: bool = False
     lacks: Callable[[World], str | None] = lambda _: None
     program: Sequence[str] = SHIPPED
@@ -129,6 +130,7 @@ SCHEDULES = [
     Schedule(
         "detectors", [KILL_AT_END, NAP, TERMINATE, TERMINATE_JOINING, KILL_ALL, ZOMBIE, SCALE]
     ),
+    Schedule("ten-rules", [KILL_AT_END, KILL_ALL, ZOMBIE, SCALE], all_active=True),
     Schedule("named", [KILL_NAMED, KILL_NAMED], settings={"INSTANCE_ID": "detector"}),
     Schedule("brokers", [BROKER_KILLED, LEADER_MOVED, BROKER_STOPPED, BROKER_PAUSED]),
     Schedule("coordinator", COORDINATOR),

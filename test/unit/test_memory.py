@@ -96,6 +96,16 @@ def test_what_was_saved_is_taken_up_where_it_was_left() -> None:
     assert after.hot[b"a"][NUMBER] == 2
 
 
+def test_what_was_replayed_is_saved_with_the_next_commit() -> None:
+    memory = a_memory()
+    for offset, source in enumerate([b"a", b"b"]):
+        memory.touch_again(source, 0, b"USD", offset)
+    memory.restored(2)
+    pay(memory, b"c", 2)
+    assert names(memory.save(now_s=100.0)) == [b"a", b"b"]
+    assert memory.manifest().low == 2
+
+
 def test_an_account_that_was_saved_takes_up_the_payments_that_came_after() -> None:
     before, after = a_memory(replay_records=0), a_memory()
     pay(before, b"a", 0)
