@@ -9,18 +9,20 @@ from kafka_batch.errors import StartAnew
 from kafka_batch.service.stop import Stop
 
 _FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 10.0
+_LONGEST_PAUSE_S = 5.0
+_TOLD_AGAIN_S = 60.0  # where the reason is the same
 _STEADY_S = 60.0  # a run of that length begins with the first pause again
 
 
 def run_until_done(run: Callable[[], None], stop: Stop) -> None:
-    """Calls `run` until it returns; says why, and pauses ever longer, when it must start anew.
+    """Calls `run` until it returns; says why, and pauses ever longer, when it must start anew. The
+    same reason is told once a minute.
 
     Raises:
         Whatever `run` raises that is not StartAnew.
     """
     log = structlog.get_logger("service")
-    pause = _FIRST_PAUSE_S
+    pause, told, told_at = _FIRST_PAUSE_S, "", 0.0
     while not stop.requested:
         started = time.monotonic()
         try:
@@ -31,6 +33,8 @@ def run_until_done(run: Callable[[], None], stop: Stop) -> None:
                 return None
             steady = time.monotonic() - started > _STEADY_S
             pause = _FIRST_PAUSE_S if steady else min(2 * pause, _LONGEST_PAUSE_S)
-            log.warning("starting anew", reason=str(reason), pause_s=pause)
+            if str(reason) != told or time.monotonic() > told_at + _TOLD_AGAIN_S:
+                told, told_at = str(reason), time.monotonic()
+                log.warning("starting anew", reason=told, pause_s=pause)
             stop.sleep(pause)
     return None

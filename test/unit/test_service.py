@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import structlog
 from kafka.errors import (
     FencedInstanceIdError,
     KafkaTimeoutError,
@@ -46,7 +47,19 @@ def test_a_broken_run_is_started_anew_with_ever_longer_pauses_until_it_is_done()
             raise StartAnew("no broker answers")
 
     run_until_done(run, stop)
-    assert stop.pauses == [1, 2, 4, 8, 10, 10, 10]
+    assert stop.pauses == [1, 2, 4, 5, 5, 5, 5]
+
+
+def test_why_it_starts_anew_is_told_when_it_changes() -> None:
+    reasons = iter(["no answer", "no broker", "no broker", "no broker", "no answer"])
+
+    def run() -> None:
+        if reason := next(reasons, None):
+            raise StartAnew(reason)
+
+    with structlog.testing.capture_logs() as lines:
+        run_until_done(run, Restless())
+    assert [line["reason"] for line in lines] == ["no answer", "no broker", "no answer"]
 
 
 def test_what_only_an_operator_can_mend_is_not_tried_again() -> None:
