@@ -1,9 +1,9 @@
 """What is remembered of an account: one array of 64-bit words, which is saved as it stands.
 
-To judge a payment takes a microsecond and a half where an account is in the processor's cache. It
+To judge a payment takes a microsecond or two where an account is in the processor's cache. It
 hardly ever is, there are too many; and each place in memory that must be fetched takes a tenth of a
-microsecond. An account of Python's objects is some forty such places, this is a dozen. It takes a
-quarter of their memory, and to save it is to copy it.
+microsecond. An account of Python's objects is a place for each of them, this is a few in a row. It
+takes less than half of their memory, and to save it is to copy it.
 
     LAST      the greatest event time so far
     CURRENCY  the currency of all its payments, as a number; 0 for an account that is `Mixed`
