@@ -137,6 +137,47 @@ def test_a_switch_under_load_is_logged_to_the_offset_also_when_detectors_are_kil
     assert len(switches) >= 8
 
 
+# Dies at the first commit after a switch, of what was judged before it.
+STRUCK = """
+import os, signal, sys, time
+from detector.commands.line import main
+from detector.loop import Detector
+
+turn = Detector._turn
+
+def struck(self, stream, state, limits):
+    version = self._rules.version
+    turn(self, stream, state, limits)
+    if stream._offsets:
+        print("has judged", flush=True)
+        while self._rules.version == version:
+            time.sleep(0.01)
+            self._take_news(state)
+        stream.commit()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Detector._turn = struck
+sys.exit(main())
+"""
+
+
+def test_a_kill_between_a_switch_and_the_first_record_after_it_is_no_matter(
+    ruled: Ruled, tmp_path: Path
+) -> None:
+    ruled.activate(HIGH)
+    send_some(ruled, 0, 400)
+    settings = {**ruled.settings, "INSTANCE_ID": "one"}
+    with running(ruled.topics, tmp_path / "struck", STRUCK, **settings) as detector:
+        detector.wait_until_said("has judged")
+        ruled.activate(LOW)
+        assert detector.ended() == -signal.SIGKILL
+    send_some(ruled, 400, 400)
+    with running(ruled.topics, tmp_path / "again", **settings) as detector:
+        wait_until_judged(ruled.topics, 800)
+        assert detector.stop() == 0
+    assert set(require_that_the_log_is_right(ruled, 800)) == {HIGH, LOW}
+
+
 def test_detectors_take_up_what_is_activated_and_roll_back(ruled: Ruled, tmp_path: Path) -> None:
     with (
         running(ruled.topics, tmp_path / "one", RULES_FILE=a_file(tmp_path), **ruled.settings) as a,
