@@ -14,7 +14,8 @@ from itertools import chain, islice
 
 import msgspec
 
-from detector.rules.account import FIRST, FLOOR, LAST, NEVER, STORED, Account, Layout
+from detector.rules.account import FIRST, FLOOR, LAST, NEVER, STORED, Account
+from detector.rules.layout import Layout
 
 Saved = tuple[bytes, bytes | None]
 """An account and what it is saved as; nothing for one that is forgotten."""

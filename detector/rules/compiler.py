@@ -16,9 +16,11 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from detector.money import digits
-from detector.rules.account import MOST_AMOUNT, STRIDE, Account, Layout, code_of
+from detector.rules.account import MOST_AMOUNT, STRIDE, Account, code_of
+from detector.rules.layout import Layout
+from detector.rules.runtime import RUNTIME
 from detector.rules.tree import Mode, Rulebook
-from detector.rules.writer import RUNTIME, Careful, Fast, Writer, followed, money_of, resolved
+from detector.rules.writer import Careful, Fast, Writer, followed, money_of, resolved
 
 LATE_MS = 3_600_000  # so much longer than the longest window payments are kept
 
@@ -127,6 +129,7 @@ class Program:
             f"account[{due}] <= time_ms - {layout.keep_ms}:",
             f"    layout.drop(account, {_PRUNED})",
             f"    size -= {STRIDE * _PRUNED}",
+            # payee_of, written out: a call takes as long as all of it.
             "payee = (crc32(target) << 32 | crc32c(target)) - (1 << 63)",
             "account.extend((time_ms, amount, payee))",
             f"size += {STRIDE}",
@@ -147,7 +150,8 @@ class Program:
 
     def _careful(self, currency: str, *, always: bool = False) -> str:
         return _function(
-            "view = layout.insert(account, time_ms, amount, target, currency)",
+            "place = layout.insert(account, time_ms, amount, target, currency)",
+            "view = View(layout, account, place, time_ms, currency)",
             "hits = []",
             *self._rules(Careful(currency), currency, always=always),
             "view.remember(amount, target)",

@@ -1,16 +1,13 @@
 """Expressions of checked rules as Python source: one writer for any payment, and a faster one for a
 payment that follows all others of its account."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
-from zlib import crc32
-
-from crc32c import crc32c
 
 from detector.money import least_minor_units
-from detector.rules.account import STRIDE, Account, Layout, sum_since
+from detector.rules.account import STRIDE
+from detector.rules.layout import Layout
 from detector.rules.tree import (
     Binary,
     Choice,
@@ -24,8 +21,6 @@ from detector.rules.tree import (
     Rule,
     Unary,
 )
-
-Number = int | float
 
 _OPERATORS = {"&&": "and", "||": "or", "!": "not "}
 
@@ -211,13 +206,9 @@ class Fast(Writer):
         written = super().binary(node)
         if self._is_above_the_mean(node):
             return f"((amount * number {node.operator} total or not number) and {written})"
-        left, right = (self.rule.meant(side) for side in (node.left, node.right))
-        if node.operator in (">", ">=") and isinstance(right, Literal | Parameter):
-            match left:
-                case Feature(name="sum"):
-                    head = self._head(_constant(left.arguments[0], self.rule))
-                    limit = self.write(node.right)
-                    return f"(sum_{head} {node.operator} {limit} and {written})"
+        followed_sum = self._sum_at_least(node)
+        if followed_sum:
+            return f"({followed_sum} and {written})"
         counted, least = self._least(node)
         if counted is None or least < 1:
             return written
@@ -231,6 +222,16 @@ class Fast(Writer):
             amounts = f"account[{self._start + 1}::{STRIDE}]"
             return f"({enough} and {amounts}.count({amount}) >= {least} and {written})"
         return f"({enough} and {written})" if least > 1 else written
+
+    def _sum_at_least(self, node: Binary) -> str:
+        """The comparison with what the account follows of the sum, which is no less; nothing where
+        it is none."""
+        left, right = (self.rule.meant(side) for side in (node.left, node.right))
+        is_least = node.operator in (">", ">=") and isinstance(right, Literal | Parameter)
+        if not (is_least and isinstance(left, Feature) and left.name == "sum"):
+            return ""
+        head = self._head(_constant(left.arguments[0], self.rule))
+        return f"sum_{head} {node.operator} {self.write(right)}"
 
     def _is_above_the_mean(self, node: Binary) -> bool:
         left, right = (self.rule.meant(side) for side in (node.left, node.right))
@@ -265,59 +266,3 @@ class Fast(Writer):
     def _head(self, window: int) -> int:
         """Where the account says where the window's first payment stands."""
         return self._heads[self._windows.index(window)]
-
-
-# -- what the written functions call
-
-
-def _first(account: Account, start: int, since_ms: int) -> int:
-    """Where the first payment after a time stands: looked for from the end, which is near."""
-    at = len(account) - STRIDE
-    while at >= start and account[at] > since_ms:
-        at -= STRIDE
-    return at + STRIDE
-
-
-def _between(amounts: list[int], low: Number, high: Number) -> int:
-    return len([amount for amount in amounts if low <= amount < high])
-
-
-def _mean(number: int, total: int) -> float:
-    return total / number if number else 0.0
-
-
-def _deviation(number: int, total: int, squares: int) -> float:
-    return math.sqrt(number * squares - total * total) / number if number else 0.0
-
-
-def _quotient(dividend: int, divisor: int) -> int:
-    """As CEL divides integers: towards zero."""
-    found = abs(dividend) // abs(divisor)
-    return found if (dividend < 0) == (divisor < 0) else -found
-
-
-def _remainder(dividend: int, divisor: int) -> int:
-    return dividend - divisor * _quotient(dividend, divisor)
-
-
-def _ratio(dividend: Number, divisor: Number) -> float:
-    """As IEEE 754 divides, by zero too."""
-    if divisor:
-        return dividend / divisor
-    if not dividend or math.isnan(dividend):
-        return math.nan
-    return math.copysign(math.inf, dividend) * math.copysign(1.0, divisor)
-
-
-RUNTIME = {
-    "crc32": crc32,
-    "crc32c": crc32c,
-    "sum_since": sum_since,
-    "first": _first,
-    "between": _between,
-    "mean": _mean,
-    "deviation": _deviation,
-    "quotient": _quotient,
-    "remainder": _remainder,
-    "ratio": _ratio,
-}

@@ -1,0 +1,219 @@
+"""How an account's words are laid out, and what is done to them; and how they are saved."""
+
+import struct
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import islice
+
+import msgspec
+
+from detector.rules.account import (
+    CURRENCY,
+    FIRST,
+    FLOOR,
+    FOLDED,
+    HEADS,
+    LAST,
+    MOST_AMOUNT,
+    MOST_PAYEES,
+    NEVER,
+    NUMBER,
+    OLDER,
+    SQUARES,
+    STRIDE,
+    SUM,
+    Account,
+    Mixed,
+    Statistics,
+    code_of,
+    payee_of,
+)
+
+_WORD = 62  # bits of a saved integer's lower part: msgpack has no larger ones than 64
+_WORD_BYTES = 8
+_SAVED = FIRST  # so many of the first words are saved
+_FRONT = struct.Struct(f"={2 + _SAVED}q")  # as of, how many words of payments, and those
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class Layout:
+    """Where what stands in an account, and how long and how many payments are kept.
+
+    `windows` is the number of windows whose sum is followed; `keep_ms` for how long payments are
+    kept behind the greatest event time, and `most` how many.
+    """
+
+    def __init__(self, windows: int, keep_ms: int, most: int) -> None:
+        self.heads = range(HEADS, HEADS + 2 * windows, 2)
+        self.older = HEADS + 2 * windows
+        self.start = self.older + MOST_PAYEES
+        self.full = self.start + STRIDE * most
+        self.keep_ms = keep_ms
+        self._heads = array("q", [self.start, 0] * windows)
+        self._new = array("q", [0] * HEADS) + self._heads + array("q", [0] * MOST_PAYEES)
+
+    def new(self, time_ms: int, currency: bytes, offset: int, floor: int = NEVER) -> Account:
+        """An account that has paid nothing yet."""
+        account = Account("q", self._new)
+        account[LAST], account[CURRENCY] = time_ms, code_of(currency)
+        account[FLOOR], account[FIRST] = floor, offset
+        account.mixed = None
+        return account
+
+    def take_over(self, account: Account, other: "Layout") -> None:
+        """An account that was laid out otherwise."""
+        account[HEADS : other.older] = self._heads
+        self.reset(account)
+
+    def drop(self, account: Account, count: int) -> None:
+        """Forgets the oldest payments kept, and only those."""
+        start, size = self.start, STRIDE * count
+        end = start + size
+        account[FLOOR] = max(account[FLOOR], account[end - STRIDE])
+        if account[FOLDED] < size:
+            self._remember(account, account[start + account[FOLDED] + 2 : end : STRIDE])
+            account[FOLDED] = size
+        account[FOLDED] -= size
+        if account.mixed is None:
+            for head in self.heads:
+                account[head + 1] -= sum(account[account[head] + 1 : end : STRIDE])
+                account[head] = max(account[head], end) - size
+        else:
+            del account.mixed.currencies[:count]
+        del account[start:end]
+
+    def insert(
+        self, account: Account, time_ms: int, amount: int, target: bytes, currency: bytes
+    ) -> int:
+        """Makes room and puts a payment where it belongs, behind those of its time; says at which
+        place among the payments."""
+        start, code = self.start, code_of(currency)
+        past = max(account[LAST], time_ms) - self.keep_ms
+        old = bisect_right(account[start::STRIDE], past)
+        if old:
+            self.drop(account, old)
+        if len(account) >= self.full and account[start] <= time_ms:
+            self.drop(account, 1)
+        if account.mixed is None and (account[CURRENCY] != code or amount > MOST_AMOUNT):
+            self._mix(account)
+        # From here on the order of payments is not that in which they came, as it is of payees.
+        self._remember(account, account[start + account[FOLDED] + 2 :: STRIDE])
+        place = bisect_right(account[start::STRIDE], time_ms)
+        at = start + STRIDE * place
+        account[at:at] = array("q", (time_ms, amount, payee_of(target)))
+        account[FOLDED] = len(account) - start
+        if account.mixed is not None:
+            account.mixed.currencies.insert(place, code)
+        return place
+
+    def seen(self, account: Account, payee: int) -> bool:
+        """Whether a payee is among those paid last, before the last of the payments kept."""
+        recent = account[self.start + account[FOLDED] + 2 : -STRIDE : STRIDE]
+        if payee in recent and len(recent) <= MOST_PAYEES:
+            return True
+        older = account[self.older : self.older + account[OLDER]]
+        if payee not in older and payee not in recent:
+            return False
+        latest = dict.fromkeys(reversed(older + recent))
+        return payee in islice(latest, MOST_PAYEES)
+
+    def outgrow(self, account: Account, statistics: Statistics) -> None:
+        """What is known of all its payments is more than words hold."""
+        code = account[CURRENCY]
+        self._mix(account).statistics[code] = statistics
+
+    def _mix(self, account: Account) -> Mixed:
+        own = account[CURRENCY]
+        kept = (len(account) - self.start) // STRIDE
+        statistics = (account[NUMBER], account[SUM], account[SQUARES])
+        account.mixed = Mixed([own] * kept, {own: statistics})
+        account[CURRENCY] = 0
+        return account.mixed
+
+    def _remember(self, account: Account, payees: Iterable[int]) -> None:
+        """Makes payees the latest of the older ones, and forgets those that were paid longest
+        ago."""
+        older, number = self.older, account[OLDER]
+        latest = dict.fromkeys(account[older : older + number])
+        for payee in payees:
+            latest.pop(payee, None)
+            latest[payee] = None
+        kept = array("q", latest)[-MOST_PAYEES:]
+        account[older : older + len(kept)] = kept
+        account[OLDER] = len(kept)
+
+    def paid(self, account: Account, payee: int) -> None:
+        """Makes a payee the latest of the older ones."""
+        self._remember(account, (payee,))
+
+    def reset(self, account: Account) -> None:
+        """Sets every window to all that is kept."""
+        if account.mixed is None:
+            total = sum(account[self.start + 1 :: STRIDE])
+            for head in self.heads:
+                account[head], account[head + 1] = self.start, total
+
+    # -- as bytes
+
+    def packed(self, account: Account, as_of: int) -> bytes:
+        """The account as it is saved: all that doesn't depend on the rules in force, and up to
+        which offset of the input (not included) it is complete."""
+        payments = account[self.start :]
+        return b"".join(
+            (
+                _FRONT.pack(as_of, len(payments), *account[:_SAVED]),
+                account[self.older : self.older + account[OLDER]].tobytes(),
+                payments.tobytes(),
+                b"" if account.mixed is None else _packed(account.mixed),
+            )
+        )
+
+    def unpacked(self, packed: bytes, offset: int) -> tuple[Account, int]:
+        """The account, touched again at an offset, and up to where it is complete.
+
+        Raises:
+            ValueError: the bytes are no account.
+        """
+        try:
+            as_of, size, *words = _FRONT.unpack_from(packed)
+            payments = _FRONT.size + _WORD_BYTES * words[OLDER]
+            end = payments + _WORD_BYTES * size
+            if not 0 <= words[OLDER] <= MOST_PAYEES or size < 0 or len(packed) < end:
+                raise ValueError("it is cut off")
+            account = Account("q", self._new)
+            account[:HEADS] = array("q", (*words, offset, 1))
+            older = array("q", packed[_FRONT.size : payments])
+            account[self.older : self.older + len(older)] = older
+            account.frombytes(packed[payments:end])
+            account.mixed = None if words[CURRENCY] else _unpacked(packed[end:])
+        except (struct.error, msgspec.MsgspecError, TypeError, IndexError, ValueError) as error:
+            raise ValueError(f"not a saved account: {error}") from error
+        self.reset(account)
+        return account, as_of
+
+
+def _packed(mixed: Mixed) -> bytes:
+    flat: list[int] = []
+    for currency, (number, total, squares) in mixed.statistics.items():
+        flat += currency, number, *_words(total), *_words(squares)
+    return _encode((flat, mixed.currencies))
+
+
+def _unpacked(packed: bytes) -> Mixed:
+    flat, currencies = _decode(packed)
+    statistics = {
+        flat[n]: (flat[n + 1], _of_words(*flat[n + 2 : n + 4]), _of_words(*flat[n + 4 : n + 6]))
+        for n in range(0, len(flat), 6)
+    }
+    return Mixed(currencies, statistics)
+
+
+def _words(number: int) -> tuple[int, int]:
+    return number >> _WORD, number & (1 << _WORD) - 1
+
+
+def _of_words(high: int, low: int) -> int:
+    return high << _WORD | low

@@ -1,0 +1,65 @@
+"""What compiled rules call."""
+
+import math
+from zlib import crc32
+
+from crc32c import crc32c
+
+from detector.rules.account import STRIDE, Account, sum_since
+from detector.rules.view import View
+
+Number = int | float
+
+
+def _first(account: Account, start: int, since_ms: int) -> int:
+    """Where the first payment after a time stands: looked for from the end, which is near."""
+    at = len(account) - STRIDE
+    while at >= start and account[at] > since_ms:
+        at -= STRIDE
+    return at + STRIDE
+
+
+def _between(amounts: list[int], low: Number, high: Number) -> int:
+    return len([amount for amount in amounts if low <= amount < high])
+
+
+def _mean(number: int, total: int) -> float:
+    return total / number if number else 0.0
+
+
+def _deviation(number: int, total: int, squares: int) -> float:
+    return math.sqrt(number * squares - total * total) / number if number else 0.0
+
+
+def _quotient(dividend: int, divisor: int) -> int:
+    """As CEL divides integers: towards zero."""
+    found = abs(dividend) // abs(divisor)
+    return found if (dividend < 0) == (divisor < 0) else -found
+
+
+def _remainder(dividend: int, divisor: int) -> int:
+    return dividend - divisor * _quotient(dividend, divisor)
+
+
+def _ratio(dividend: Number, divisor: Number) -> float:
+    """As IEEE 754 divides, by zero too."""
+    if divisor:
+        return dividend / divisor
+    if not dividend or math.isnan(dividend):
+        return math.nan
+    return math.copysign(math.inf, dividend) * math.copysign(1.0, divisor)
+
+
+RUNTIME = {
+    "crc32": crc32,
+    "crc32c": crc32c,
+    "View": View,
+    "sum_since": sum_since,
+    "first": _first,
+    "between": _between,
+    "mean": _mean,
+    "deviation": _deviation,
+    "quotient": _quotient,
+    "remainder": _remainder,
+    "ratio": _ratio,
+}
