@@ -59,12 +59,14 @@ def _no_json(word: str) -> NoReturn:
 
 
 def _levels(text: str) -> int:
+    """What is no JSON has levels too: outside of strings a backslash stands for itself."""
     depth = most = 0
     in_string = escaped = False
     for letter in text:
-        if escaped:
-            escaped = False
-        elif letter == "\\":
+        escaped, after_backslash = False, escaped
+        if after_backslash and letter in '\\"':
+            continue
+        if letter == "\\":
             escaped = True
         elif letter == '"':
             in_string = not in_string
