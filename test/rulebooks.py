@@ -30,6 +30,11 @@ def of_large_amounts(*limits: Decimal | int | str) -> Rules:
     return Rules(load(large_amount(*limits)))
 
 
+def all_active() -> str:
+    """The file that ships, with every rule active."""
+    return SHIPPED.read_text().replace("mode: shadow", "mode: active")
+
+
 def shipped() -> Rules:
     """The ten rules that ship."""
     return Rules(load_file(SHIPPED))

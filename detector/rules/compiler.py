@@ -129,8 +129,7 @@ class Program:
             f"account[{due}] <= time_ms - {layout.keep_ms}:",
             f"    layout.drop(account, {_PRUNED})",
             f"    size -= {STRIDE * _PRUNED}",
-            # payee_of, written out: a call takes as long as all of it.
-            "payee = (crc32(target) << 32 | crc32c(target)) - (1 << 63)",
+            "payee = payee_of(target)",
             "account.extend((time_ms, amount, payee))",
             f"size += {STRIDE}",
             *[line for head in layout.heads for line in _follow(head)],

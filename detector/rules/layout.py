@@ -74,7 +74,7 @@ class Layout:
         end = start + size
         account[FLOOR] = max(account[FLOOR], account[end - STRIDE])
         if account[FOLDED] < size:
-            self._remember(account, account[start + account[FOLDED] + 2 : end : STRIDE])
+            self.remember(account, account[start + account[FOLDED] + 2 : end : STRIDE])
             account[FOLDED] = size
         account[FOLDED] -= size
         if account.mixed is None:
@@ -100,7 +100,7 @@ class Layout:
         if account.mixed is None and (account[CURRENCY] != code or amount > MOST_AMOUNT):
             self._mix(account)
         # From here on the order of payments is not that in which they came, as it is of payees.
-        self._remember(account, account[start + account[FOLDED] + 2 :: STRIDE])
+        self.remember(account, account[start + account[FOLDED] + 2 :: STRIDE])
         place = bisect_right(account[start::STRIDE], time_ms)
         at = start + STRIDE * place
         account[at:at] = array("q", (time_ms, amount, payee_of(target)))
@@ -133,7 +133,7 @@ class Layout:
         account[CURRENCY] = 0
         return account.mixed
 
-    def _remember(self, account: Account, payees: Iterable[int]) -> None:
+    def remember(self, account: Account, payees: Iterable[int]) -> None:
         """Makes payees the latest of the older ones, and forgets those that were paid longest
         ago."""
         older, number = self.older, account[OLDER]
@@ -144,10 +144,6 @@ class Layout:
         kept = array("q", latest)[-MOST_PAYEES:]
         account[older : older + len(kept)] = kept
         account[OLDER] = len(kept)
-
-    def paid(self, account: Account, payee: int) -> None:
-        """Makes a payee the latest of the older ones."""
-        self._remember(account, (payee,))
 
     def reset(self, account: Account) -> None:
         """Sets every window to all that is kept."""

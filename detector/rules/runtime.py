@@ -1,11 +1,8 @@
 """What compiled rules call."""
 
 import math
-from zlib import crc32
 
-from crc32c import crc32c
-
-from detector.rules.account import STRIDE, Account, sum_since
+from detector.rules.account import STRIDE, Account, payee_of, sum_since
 from detector.rules.view import View
 
 Number = int | float
@@ -51,8 +48,7 @@ def _ratio(dividend: Number, divisor: Number) -> float:
 
 
 RUNTIME = {
-    "crc32": crc32,
-    "crc32c": crc32c,
+    "payee_of": payee_of,
     "View": View,
     "sum_since": sum_since,
     "first": _first,

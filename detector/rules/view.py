@@ -18,8 +18,6 @@ from detector.rules.account import (
 )
 from detector.rules.layout import Layout
 
-_MOST_WORD = (1 << 63) - 1
-
 
 class View:
     """The account as one payment sees it, in any currency and at any time: that payment and all
@@ -78,12 +76,13 @@ class View:
         its_own = (self.number + 1, self.total + amount, self.squares + amount * amount)
         if account.mixed is not None:
             account.mixed.statistics[self._code] = its_own
-        elif its_own[2] > _MOST_WORD:
-            layout.outgrow(account, its_own)
         else:
-            account[NUMBER : SQUARES + 1] = array("q", its_own)
+            try:
+                account[NUMBER : SQUARES + 1] = array("q", its_own)
+            except OverflowError:
+                layout.outgrow(account, its_own)
         account[LAST] = max(account[LAST], self._time_ms)
-        layout.paid(account, payee_of(target))
+        layout.remember(account, (payee_of(target),))
         if len(account) > layout.full:
             layout.drop(account, 1)
 

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from rulebooks import all_active
+
 from broker import BrokerUnavailable
-from detector.settings import RULES_FILE
 from faults.containers import CONTAINERS, lacks, play_containers
 from faults.controls import CONTROLS, Control
 from faults.report import Report
@@ -91,7 +92,7 @@ def play(world: World, schedule: Schedule, seed: int, logs: Path | None = None) 
 def _all_active(folder: Path) -> dict[str, str]:
     """Settings with a file of the rules that ship, in which all are active."""
     file = folder / "rules.yaml"
-    file.write_text(RULES_FILE.read_text().replace("mode: shadow", "mode: active"))
+    file.write_text(all_active())
     return {"RULES_FILE": str(file)}
 
 

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from detecting import REPOSITORY, Topics, committed
+from detecting import REPOSITORY, Topics, committed, some_topics
 from kafka import KafkaProducer
 
 from detector.published import Current, read_published, write_current, write_file
@@ -86,3 +86,10 @@ class Ruled:
     @property
     def _settings(self) -> DetectorSettings:
         return DetectorSettings.from_environment(self.environment)
+
+
+def with_rules(bootstrap_servers: str, new_topic: Callable[..., str]) -> Ruled:
+    """A detector's topics, with new ones of its rules."""
+    topics = some_topics(bootstrap_servers, new_topic)
+    compact = {"cleanup.policy": "compact"}
+    return Ruled(topics, new_topic(1, **compact), new_topic(1, **compact))

@@ -13,14 +13,13 @@ from threading import Event
 from typing import Any
 
 import pytest
-from changing import Ruled
+from changing import Ruled, with_rules
 from detecting import (
     Running,
     committed,
     numbers,
     running,
     send,
-    some_topics,
     transaction,
     wait_until,
     wait_until_judged,
@@ -44,9 +43,7 @@ rules:
 
 @pytest.fixture
 def ruled(kafka: Any, new_topic: Callable[..., str]) -> Ruled:
-    topics = some_topics(kafka.bootstrap_servers, new_topic)
-    compact = {"cleanup.policy": "compact"}
-    found = Ruled(topics, new_topic(1, **compact), new_topic(1, **compact))
+    found = with_rules(kafka.bootstrap_servers, new_topic)
     assert [found.publish(large_amount(limit)) for limit in LIMITS.values()] == [HIGH, LOW]
     return found
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from changing import Ruled
+from changing import Ruled, with_rules
 from detecting import (
     PATIENCE_S,
     REPOSITORY,
     running,
     send,
-    some_topics,
     transaction,
     wait_until_judged,
 )
@@ -29,9 +28,7 @@ FIRST, SECOND = large_amount(900), large_amount(500)
 
 @pytest.fixture
 def ruled(kafka: Any, new_topic: Callable[..., str]) -> Ruled:
-    topics = some_topics(kafka.bootstrap_servers, new_topic)
-    compact = {"cleanup.policy": "compact"}
-    return Ruled(topics, new_topic(1, **compact), new_topic(1, **compact))
+    return with_rules(kafka.bootstrap_servers, new_topic)
 
 
 @pytest.fixture

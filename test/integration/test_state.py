@@ -26,7 +26,7 @@ from detecting import (
 )
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
-from rulebooks import SHIPPED
+from rulebooks import all_active
 
 from detector.memory import MANIFEST_KEY, Manifest
 from detector.rules.file import load_file
@@ -49,7 +49,7 @@ def topics(kafka: Any, new_topic: Callable[..., str]) -> Topics:
 def rules_file(tmp_path: Path) -> Path:
     """The ten rules, all of them active."""
     file = tmp_path / "rules.yaml"
-    file.write_text(SHIPPED.read_text().replace("mode: shadow", "mode: active"))
+    file.write_text(all_active())
     return file
 
 
