@@ -14,7 +14,7 @@ from detector.rules import Rules
 from detector.transaction import parse, read_fields
 from kafka_batch import Batch, PartitionReader, Refused
 
-_TURN_S = 0.05  # other partitions wait so long
+_TURN_S = 0.1  # other partitions wait so long
 
 log = structlog.get_logger("detector")
 

@@ -100,9 +100,11 @@ class PatientClient(KafkaNetClient):
         self._manager.reset_backoff = self._connected
 
     def _connected(self, node_id: Any) -> None:
-        """Is called when an attempt is over, whatever came of it."""
+        """Is called when an attempt is over, whatever came of it; and before metadata is asked
+        for, whose pauses are counted as if it were a node."""
         connection = self._manager._conns.get(node_id)
-        if connection is None or not connection.init_future.succeeded():
+        is_node = node_id != "metadata"
+        if is_node and (connection is None or not connection.init_future.succeeded()):
             self._manager.update_backoff(node_id)
         else:
             self._reset_backoff(node_id)
@@ -327,6 +329,11 @@ class Consumer(KafkaConsumer):
             number = str(coordinator.coordinator_id).removeprefix("coordinator-")
             coordinator.coordinator_id = int(number)
         super().close(autocommit=autocommit, timeout_ms=timeout_ms)
+
+    def know(self, topic: str) -> None:
+        """Keeps the metadata of a topic, whatever is assigned meanwhile: else each turn to it would
+        ask a broker, and wait for the answer."""
+        self._cluster.add_topic(topic)
 
     def refresh_metadata(self, timeout_s: float) -> None:
         """Learns the partitions of the topics subscribed to.

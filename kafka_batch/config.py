@@ -23,8 +23,8 @@ _CONSUMER = {
     "auto_offset_reset": "earliest",
     # Also waits for offsets that another member's open Kafka transaction is about to commit [10].
     "isolation_level": "read_committed",
-    "session_timeout_ms": 10_000,
-    "heartbeat_interval_ms": 1_000,  # so late does a member learn that another one left or came
+    "session_timeout_ms": 8_000,
+    "heartbeat_interval_ms": 500,  # so late does a member learn that another one left or came
     "max_poll_interval_ms": 45_000,  # [3]
 }
 _PRODUCER = {
@@ -36,7 +36,7 @@ _PRODUCER = {
     # Kafka transaction: to try again soon is what latency at low rates depends on.
     "retry_backoff_ms": 1,
 }
-_TRANSACTION_TIMEOUT_MS = 10_000
+_TRANSACTION_TIMEOUT_MS = 8_000
 BATCH_BYTES = 256 << 10
 
 

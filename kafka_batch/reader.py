@@ -42,6 +42,7 @@ class PartitionReader:
     def begin(self, topic: str, partition: int) -> int:
         """Goes to the first record of a partition that is still there, and returns its offset."""
         self._place = TopicPartition(topic, partition)
+        self._consumer.know(topic)
         with translated(None):
             self._consumer.assign([self._place])
             first = int(self._consumer.beginning_offsets([self._place])[self._place])

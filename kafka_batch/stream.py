@@ -30,7 +30,7 @@ IDLE_WAIT_MS = 500
 _MOST_KEPT = 64  # calls: so far reading and judging run ahead of a commit
 _METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 6.0  # within the Kafka transaction's own time-out
-_HAND_OVER_TIMEOUT_S = 6.0  # heartbeats stand still meanwhile: well within the session
+_HAND_OVER_TIMEOUT_S = 5.0  # heartbeats stand still meanwhile: well within the session
 
 
 class Observer(Protocol):

@@ -54,6 +54,7 @@ class _Connection:
     port: int  # the client's
     tasks: list["asyncio.Task[None]"]
     writers: list[asyncio.StreamWriter]
+    concerned: bool | None = None  # by the mode that is set, once that is known
 
     def reset(self) -> None:
         for writer in self.writers:
@@ -132,6 +133,8 @@ class Proxy:
 
     async def _set(self, mode: Mode, concerns: _Owner) -> None:
         self._mode, self._concerns = mode, concerns
+        for connection in self._connections:
+            connection.concerned = None
         if mode is Mode.PASS:
             self._passing.set()
             self._passing = asyncio.Event()
@@ -207,5 +210,11 @@ class Proxy:
         """Waits as long as nothing may pass."""
         if self._delay_s:
             await asyncio.sleep(self._delay_s)
-        while self._mode is Mode.HOLD and self._concerns(connection.port):
+        while self._mode is Mode.HOLD and self._is_concerned(connection):
             await self._passing.wait()
+
+    def _is_concerned(self, connection: _Connection) -> bool:
+        """Asked once: to find out whose a port is takes long, and everything waits meanwhile."""
+        if connection.concerned is None:
+            connection.concerned = self._concerns(connection.port)
+        return connection.concerned

@@ -9,7 +9,7 @@ from detecting import wait_until
 from faults.detectors import Detector
 from faults.run import Run
 
-SESSION_S = 10.0
+SESSION_S = 8.0
 MEMBERS_S = 90.0
 
 

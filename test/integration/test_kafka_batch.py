@@ -20,6 +20,7 @@ from kafka_batch import (
     Batch,
     BatchConsumer,
     BatchProducer,
+    PartitionReader,
     Record,
     RecordCodec,
     Refused,
@@ -330,6 +331,18 @@ def test_a_broker_that_takes_connections_and_closes_them_is_tried_ever_later() -
                 tries += 1
         client.close()
     assert 1 <= tries <= 8  # pauses of 50 ms, and twice as long each time
+
+
+def test_metadata_are_asked_for_again_without_a_pause(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    """Else each topic that a reader turns to costs it up to a second."""
+    topics = [new_topic(1), new_topic(1)]
+    with PartitionReader(**reading_from_the_start(kafka)) as reader:
+        for topic in topics * 3:
+            reader.begin(topic, 0)
+        assert reader._consumer._manager.connection_delay("metadata") == 0
+        assert reader._consumer._cluster.topics() == {*topics}
 
 
 def test_a_partition_that_was_paused_goes_on_while_another_one_flows(
