@@ -1,6 +1,7 @@
 """Restoring the memory of one partition, in short turns."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +9,9 @@ from typing import Any
 import msgspec
 import structlog
 
-from detector.careful import Unreadable
 from detector.memory import FORMAT, MANIFEST_KEY, Manifest, Memory
+from detector.payments import read_payments
 from detector.rules import Rules
-from detector.transaction import parse, read_fields
 from kafka_batch import Batch, PartitionReader, Refused
 
 _TURN_S = 0.1  # other partitions wait so long
@@ -144,20 +144,11 @@ class Restoring:
         """Remembers payments again; what they were judged is out already."""
         if batch is None:
             return
-        memory, judges, amounts = self.memory, self._rules.judges, self._rules.amounts
-        hot = memory.hot.get
-        rows = zip(batch.offsets, batch.timestamps, read_fields(batch.values), strict=True)
-        for row, (offset, time_ms, (source, target, text, currency, other)) in enumerate(rows):
-            if offset >= self._offset:
-                return
-            if other:
-                outcome = parse(batch.values[row])
-                if isinstance(outcome, Unreadable):
-                    continue
-                source, target, amount, currency = outcome  # noqa: PLW2901
-            else:
-                amount = amounts[currency][text]
-            account = hot(source) or memory.touch_again(source, time_ms, currency, offset)
-            if account is not None:
-                judges[currency](account, time_ms, amount, target, currency, source)
-                self._replayed += 1
+        count = bisect_left(batch.offsets, self._offset)
+        if not count:
+            return
+        payments, _ = read_payments(batch, self._rules.amounts, count)
+        accounts = payments.accounts(self.memory.hot, self.memory.touch_again)
+        anew = payments.chosen(accounts)
+        for _ in anew.judged(self._rules.judges, [account for account in accounts if account]):
+            self._replayed += 1

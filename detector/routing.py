@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from detector.careful import Unreadable
 from detector.memory import Memory
+from detector.payments import read_payments
 from detector.rules import INNOCENT, Payment, Rules, Verdict
-from detector.transaction import Screen, parse, read_fields
+from detector.transaction import Screen, parse
 from kafka_batch import (
     NO_TIMESTAMP,
     Batch,
@@ -199,33 +200,22 @@ def _route_plain(its: _Batch, held: Sequence[bytes]) -> list[int]:
 def _route_by_account(its: _Batch, memory: Memory) -> None:
     """Every readable payment is remembered, also one that no topic takes: what is remembered then
     follows from the input alone, not from the clock that refused it."""
-    batch, rules = its.batch, its.rules
-    hot, judges, legit = memory.hot.get, rules.judges, its.routed.legit
-    amounts, noted = rules.amounts, rules.noted
-    refused = its.refused
-    rows = zip(batch.offsets, batch.timestamps, read_fields(batch.values), strict=True)
-    for row, (offset, time_ms, (source, target, text, currency, other)) in enumerate(rows):
-        if other:
-            outcome = parse(batch.values[row])
-            if isinstance(outcome, Unreadable):
-                its.bury(row, outcome)
-                continue
-            source, target, amount, currency = outcome  # noqa: PLW2901
-        else:
-            amount = amounts[currency][text]
-        account = hot(source) or memory.touch(source, time_ms, currency, offset)
-        hits = judges[currency](account, time_ms, amount, target, currency, source)
+    batch, rules, refused, legit = its.batch, its.rules, its.refused, its.routed.legit
+    payments, unreadable = read_payments(batch, rules.amounts, len(batch))
+    for row, fault in unreadable:
+        its.bury(row, fault)
+    accounts = payments.accounts(memory.hot, memory.touch)
+    rows, _, times_ms, sources, targets, amounts, currencies = payments
+    judged = payments.judged(rules.judges, accounts)
+    for n, (row, hits) in enumerate(zip(rows, judged, strict=True)):
         if hits:
-            places = tuple([hit[0] for hit in hits])
-            verdict = noted[places]
-            if verdict is None:
-                payment = Payment(time_ms, amount, currency, source, target)
-                verdict = rules.verdict_with_reasons(places, hits, payment, account)
-            its.place(row, verdict)
+            payment = Payment(times_ms[n], amounts[n], currencies[n], sources[n], targets[n])
+            its.place(row, rules.verdict(hits, payment, accounts[n]))
         elif row in refused:
             its.place(row, INNOCENT)
         else:
             legit.append(row)
+    its.routed.dead.sort()
 
 
 def _fault(

@@ -32,7 +32,7 @@ Judge = Callable[[Account, int, int, bytes, bytes, bytes], list[Hit]]
 """Judges a payment and remembers it: account, time, amount, target, currency, source."""
 
 # Payments that are forgotten at a time, a power of two: an array's front is dear to take away.
-_PRUNED = 8
+_PRUNED = 16
 
 
 class Outcome(NamedTuple):

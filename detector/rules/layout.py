@@ -137,11 +137,9 @@ class Layout:
         """Makes payees the latest of the older ones, and forgets those that were paid longest
         ago."""
         older, number = self.older, account[OLDER]
-        latest = dict.fromkeys(account[older : older + number])
-        for payee in payees:
-            latest.pop(payee, None)
-            latest[payee] = None
-        kept = array("q", latest)[-MOST_PAYEES:]
+        known = [*account[older : older + number], *payees]
+        latest = dict.fromkeys(known[::-1])  # the last one first
+        kept = array("q", [*latest][MOST_PAYEES - 1 :: -1])
         account[older : older + len(kept)] = kept
         account[OLDER] = len(kept)
 

@@ -108,7 +108,7 @@ class Rules:
         self.amounts = _Amounts()
         self.judges = _Judges(self.program, self.inapplicable)
         self._reasons = Reasons(self.program.rules, book.version)
-        self.noted = _Noted(self._reasons)
+        self._noted = _Noted(self._reasons)
         features = {name for rule in self.program.rules for name in _features(rule)}
         self.remembers = may_change or not features <= _OF_THE_RECORD
         of_the_price = not may_change and features <= _OF_THE_PRICE
@@ -118,12 +118,9 @@ class Rules:
     def verdict(self, hits: Sequence[Hit], payment: Payment, account: Account) -> Verdict:
         """What follows from hits, of which there are some."""
         places = tuple([hit[0] for hit in hits])
-        return self.noted[places] or self.verdict_with_reasons(places, hits, payment, account)
-
-    def verdict_with_reasons(
-        self, places: tuple[int, ...], hits: Sequence[Hit], payment: Payment, account: Account
-    ) -> Verdict:
-        """What follows from hits at these places, with an active rule among them."""
+        noted = self._noted[places]
+        if noted is not None:
+            return noted
         partial = account[FLOOR] > payment.time_ms - self.program.window_ms
         headers = self._reasons.headers(places, hits, payment, partial=partial)
         return Verdict(places, suspicious=True, headers=headers)

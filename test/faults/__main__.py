@@ -27,6 +27,7 @@ from faults.world import World, a_world
 
 # The brokers' Java would optimize itself for minutes, on all cores, while times are taken.
 _JAVA = "-XX:TieredStopAtLevel=1"
+NAMES = [*(s.name for s in SCHEDULES), *(c.name for c in CONTROLS), CONTAINERS]
 
 
 def main(words: list[str]) -> int:
@@ -38,7 +39,7 @@ def main(words: list[str]) -> int:
     try:
         if asked.schedules != [CONTAINERS]:
             _play_all(asked, report)
-        if not asked.schedules or CONTAINERS in asked.schedules:
+        if _is_asked_for(CONTAINERS, asked):
             if reason := lacks():
                 report.skipped(CONTAINERS, reason)
             else:
@@ -47,7 +48,7 @@ def main(words: list[str]) -> int:
         sys.stderr.write(f"faults: {reason}\n")
         return 2
     finally:
-        if asked.table and not asked.schedules:  # a part is not what the document tells of
+        if asked.table:
             report.write(asked.table)
     report.conclude()
     return report.status(strict_times=asked.strict_times)
@@ -100,17 +101,23 @@ def _runs(asked: argparse.Namespace, report: Report) -> Iterator[tuple[Schedule,
     """What is to be run, with its seed: everything once, or again and again until so many
     faults have struck."""
     by_name = {schedule.name: schedule for schedule in SCHEDULES}
-    chosen = [by_name[name] for name in asked.schedules if name in by_name]
-    if not asked.schedules:
-        chosen = [schedule for schedule in SCHEDULES if asked.faults or not schedule.long]
+    if asked.schedules:
+        chosen = [by_name[name] for name in asked.schedules if name in by_name]
+    else:
+        every = [schedule for schedule in SCHEDULES if asked.faults or not schedule.long]
+        chosen = [schedule for schedule in every if _is_asked_for(schedule.name, asked)]
     for seed in range(asked.seed, sys.maxsize if asked.faults else asked.seed + 1):
         order = random.Random(seed).sample(chosen, len(chosen)) if asked.faults else chosen  # noqa: S311
         for schedule in order:
             yield schedule, seed
-            if asked.table and not asked.schedules:
+            if asked.table:
                 report.write(asked.table)  # of what is known by now: a long run may be cut short
             if asked.faults and report.struck >= asked.faults:
                 return
+
+
+def _is_asked_for(name: str, asked: argparse.Namespace) -> bool:
+    return name in (asked.schedules or NAMES) and name not in asked.without
 
 
 def _controls(asked: argparse.Namespace) -> Sequence[Control]:
@@ -122,15 +129,18 @@ def _controls(asked: argparse.Namespace) -> Sequence[Control]:
 
 def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
-    names = [s.name for s in SCHEDULES] + [c.name for c in CONTROLS] + [CONTAINERS]
-    parser.add_argument("--schedules", nargs="+", choices=names, default=[], help="only these")
+    parser.add_argument("--schedules", nargs="+", choices=NAMES, default=[], help="only these")
+    parser.add_argument("--without", nargs="+", choices=NAMES, default=[], help="all but these")
     parser.add_argument("--seed", type=int, default=1, help="of the victims and moments (1)")
     parser.add_argument("--faults", type=int, default=0, help="go on until so many have struck")
     parser.add_argument("--all-controls", action="store_true", help="also those that take long")
     parser.add_argument("--strict-times", action="store_true", help="a missed time is a failure")
     parser.add_argument("--table", type=Path, help="a document whose table is written anew")
     parser.add_argument("--logs", type=Path, help="a folder that keeps the detectors' logs")
-    return parser.parse_args(words)
+    asked = parser.parse_args(words)
+    if asked.schedules or asked.without:
+        asked.table = None  # a part is not what the document tells of
+    return asked
 
 
 if __name__ == "__main__":
