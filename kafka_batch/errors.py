@@ -43,12 +43,18 @@ def one_line(error: BaseException) -> str:
     return text if text.startswith(name) else f"{name}: {text}" if text else name
 
 
+def _reason(error: kafka_errors.KafkaError) -> kafka_errors.KafkaError:
+    """What went wrong: a call after a fatal error raises a plain error, with that one in it."""
+    return next((it for it in error.args if isinstance(it, kafka_errors.KafkaError)), error)
+
+
 def translate(error: kafka_errors.KafkaError, instance_id: str | None = None) -> StreamError:
     """Sorts a client error into `StartAnew` or `Refused`.
 
     A fenced producer with a random transactional id was fenced by its own time-out: it starts
-    anew. One with a stable id may have a rightful successor, which starting anew would fence.
+    anew. One with a stable id may have a rightful successor, which starting anew would fence [7].
     """
+    error = _reason(error)
     if isinstance(error, _REFUSALS):
         return Refused(f"refused by the broker: {one_line(error)}")
     if isinstance(error, _FENCED) and instance_id is not None:

@@ -11,6 +11,7 @@ import pytest
 import structlog
 from kafka.errors import (
     FencedInstanceIdError,
+    KafkaError,
     KafkaTimeoutError,
     ProducerFencedError,
     TopicAuthorizationFailedError,
@@ -163,6 +164,9 @@ def test_errors_are_sorted_by_who_can_mend_them() -> None:
     assert isinstance(translate(ProducerFencedError()), StartAnew)
     assert isinstance(translate(ProducerFencedError(), "one"), Refused)
     assert "INSTANCE_ID 'one'" in str(translate(FencedInstanceIdError(), "one"))
+    afterwards = KafkaError("an earlier request has failed", ProducerFencedError())
+    assert isinstance(translate(afterwards, "one"), Refused)
+    assert isinstance(translate(KafkaError("an earlier request", OSError()), "one"), StartAnew)
 
 
 def test_an_error_is_told_on_one_line() -> None:
