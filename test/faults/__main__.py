@@ -124,7 +124,8 @@ def _controls(asked: argparse.Namespace) -> Sequence[Control]:
     if asked.schedules:
         return [control for control in CONTROLS if control.name in asked.schedules]
     every = asked.faults or asked.all_controls
-    return [control for control in CONTROLS if every or not control.schedule.long]
+    chosen = [control for control in CONTROLS if every or not control.schedule.long]
+    return [control for control in chosen if control.name not in asked.without]
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:

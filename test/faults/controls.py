@@ -21,7 +21,8 @@ from faults.schedules import (
 )
 
 SEND_DELAYED = Fault("records arrive late", arrives_late(Api.PRODUCE, 5))
-OFFSETS_DELAYED = Fault("offsets arrive late", arrives_late(Api.SEND_OFFSETS, 8))
+# For longer than a commit may take, and less than the Kafka transaction may.
+OFFSETS_DELAYED = Fault("offsets arrive late", arrives_late(Api.SEND_OFFSETS, 7))
 KILL_AT_OFFSETS = Fault("SIGKILL as offsets are committed", killed_at(Api.COMMIT_OFFSETS))
 RETURN = Fault("SIGSTOP past the session, counted from SIGCONT", strikes.zombie_returns)
 END_DELAYED = Fault("the end of a Kafka transaction arrives late", end_delayed)
