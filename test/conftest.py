@@ -11,11 +11,16 @@ from pathlib import Path
 
 import pytest
 from detecting import wait_until
+from hypothesis import HealthCheck, settings
 
 from broker import BrokerUnavailable, Cluster
 from broker.jars import server
 from broker.settings import server_properties
 from kafka_batch import RecordCodec, StartAnew, create_topics, describe_topics
+
+# No example fails for the time that a busy machine takes for it.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # Some tests write timestamps of 1970, which the broker would delete with its next look.
 KEEP_ALL = {"log.retention.ms": "-1"}
