@@ -1,8 +1,7 @@
 """The payments in a batch, as columns: read at once, and judged in turn.
 
-Where all is plain, which is the rule, a column is made by one `map`: a loop that makes an entry of
-each takes longer by half. And the places in memory that accounts stand in are fetched while others
-are looked up.
+Where all is plain, which is the rule, a column is made by one `map`: with a loop over the payments,
+reading takes a third longer.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

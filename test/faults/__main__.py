@@ -121,11 +121,9 @@ def _is_asked_for(name: str, asked: argparse.Namespace) -> bool:
 
 
 def _controls(asked: argparse.Namespace) -> Sequence[Control]:
-    if asked.schedules:
-        return [control for control in CONTROLS if control.name in asked.schedules]
-    every = asked.faults or asked.all_controls
+    every = asked.schedules or asked.faults or asked.all_controls
     chosen = [control for control in CONTROLS if every or not control.schedule.long]
-    return [control for control in chosen if control.name not in asked.without]
+    return [control for control in chosen if _is_asked_for(control.name, asked)]
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:

@@ -134,7 +134,6 @@ def test_one_hostile_record_to_ten_good_ones_is_one_dead_letter_each(
 
 @settings(
     max_examples=400,
-    deadline=None,
     database=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),

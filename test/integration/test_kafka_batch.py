@@ -133,9 +133,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records=RECORDS)
 def test_generated_records_come_through(
     kafka: Any, new_topic: Callable[..., str], records: list[Record]
