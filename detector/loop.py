@@ -32,6 +32,7 @@ from kafka_batch.service.health import Pulse
 from kafka_batch.service.stop import Stop
 
 _REPORT_S = 10.0
+_STANDSTILL_S = 20.0  # longer than a Kafka transaction is left open, with the default settings
 _LAG_S = 1.0
 # The threads that speak to Kafka need Python's global lock for a moment, again and again, and wait
 # this long for it each time while the loop judges. By default it is 5 ms, and they fall behind.
@@ -237,17 +238,22 @@ class _Life:
 
 
 class _Report:
-    """Keeps the lag metric fresh, and says every ten seconds what was done."""
+    """Keeps the lag metric fresh, says every ten seconds what was done, and when a partition stands
+    still."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._lag_at = self._report_at = self._since = time.monotonic()
+        self._lag_at = self._report_at = self._since = self._moved_at = time.monotonic()
         self._before = metrics.committed_total.copy()
+        self._waiting: Sequence[int] = []
 
     def maybe(self, stream: Stream, state: State) -> None:
         now = time.monotonic()
         if now >= self._lag_at:
-            self._metrics.lag(stream.lag())
+            before, self._waiting = self._waiting, stream.waiting()
+            if not self._waiting or self._waiting != before or state.gets_on:
+                self._moved_at = now
+            self._metrics.lag(stream.lag(), self._waiting)
             self._metrics.memories(state.memories)
             self._lag_at = now + _LAG_S
         if now >= self._report_at + _REPORT_S:
@@ -257,6 +263,14 @@ class _Report:
         done = self._metrics.committed_total - self._before
         rate = done.total() / (now - self._since)
         counts = {verdict: done[verdict] for verdict in ("legit", "fraud", "dead_letter")}
-        log.info("judged", **counts, per_second=round(rate), lag=lag)
+        waiting = {"not_read_yet": self._waiting} if self._waiting else {}
+        log.info("judged", **counts, per_second=round(rate), lag=lag, **waiting)
+        if now > self._moved_at + _STANDSTILL_S:
+            log.warning(
+                "partitions stand still: what they must know first is in a Kafka transaction that "
+                "does not end; docs/exactly-once.md says how to end it",
+                partitions=self._waiting,
+                seconds=round(now - self._moved_at),
+            )
         self._before = self._metrics.committed_total.copy()
         self._since = self._report_at = now

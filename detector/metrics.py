@@ -70,6 +70,7 @@ class Metrics:
             "detector_rebalances", "Assignments of partitions", registry=registry
         )
         self._lag = self._gauge("lag_records", "Records yet to be read", "partition")
+        self._waiting = self._gauge("partitions_waiting", "Partitions assigned and not read yet")
         self._accounts = self._gauge("accounts", "Accounts in memory", "partition")
         self._unsaved = self._gauge("accounts_unsaved", "Of them, not saved yet", "partition")
         self._dropped = self._gauge(
@@ -106,8 +107,9 @@ class Metrics:
         """Rules were activated that can't be used; any thread may tell."""
         self._refused_rules.inc()
 
-    def lag(self, records: Mapping[int, int]) -> None:
-        """Records yet to be read, by partition."""
+    def lag(self, records: Mapping[int, int], waiting: Sequence[int]) -> None:
+        """Records yet to be read, by partition, and the partitions that can't be read yet."""
+        self._waiting.set(len(waiting))
         self._lag.clear()
         for partition, count in records.items():
             self._lag.labels(str(partition)).set(count)

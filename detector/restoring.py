@@ -15,6 +15,7 @@ from detector.rules import Rules
 from kafka_batch import Batch, PartitionReader, Refused
 
 _TURN_S = 0.1  # other partitions wait so long
+_STALL_S = 1.0
 
 log = structlog.get_logger("detector")
 
@@ -51,6 +52,7 @@ class Restoring:
         self._offset = offset
         self._manifest: Manifest | None = None
         self._began = time.monotonic()
+        self._read_at = time.monotonic()
         self._loaded = self._replayed = 0
         self._turns = self._restore()
 
@@ -63,6 +65,11 @@ class Restoring:
         """
         until = time.monotonic() + _TURN_S
         return all(time.monotonic() < until for _ in self._turns)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Nothing has come for a while: a Kafka transaction in front of the end is still open."""
+        return time.monotonic() > self._read_at + _STALL_S
 
     def figures(self) -> dict[str, float]:
         """What there was to do."""
@@ -77,7 +84,7 @@ class Restoring:
         reader = self._reader
         reader.begin(self._config.topic, self.partition)
         while not reader.at_end:
-            self._load(reader.read())
+            self._load(self._read())
             yield
         low = self._low()
         if low < self._offset:
@@ -88,9 +95,15 @@ class Restoring:
                 self._is_missing(f"the input begins at offset {first}, and {low} is needed")
             reader.seek(max(first, low))
             while reader.position < self._offset:
-                self._replay(reader.read())
+                self._replay(self._read())
                 yield
         self.memory.restored(self._offset)
+
+    def _read(self) -> Batch | None:
+        batch = self._reader.read()
+        if batch is not None:
+            self._read_at = time.monotonic()
+        return batch
 
     def _load(self, batch: Batch | None) -> None:
         if batch is None:

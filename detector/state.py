@@ -36,6 +36,7 @@ class State:
         self._rules = rules
         self._reader: PartitionReader | None = None
         self._restoring: Restoring | None = None
+        self._stalled: dict[int, float] = {}  # by partition: when its restoring stalled last
         self.memories: dict[int, Memory] = {}  # by partition, those that are complete
 
     def memory(self, partition: int) -> Memory:
@@ -48,10 +49,16 @@ class State:
     def is_restoring(self) -> bool:
         return self._restoring is not None
 
+    @property
+    def gets_on(self) -> bool:
+        """A partition is being restored that has not stalled so far."""
+        return self._restoring is not None and self._restoring.partition not in self._stalled
+
     def assigned(self, partitions: Sequence[int]) -> None:
         """The group gave these partitions, in place of others: what is not among them is dropped,
         and so is what is half restored."""
         self._restoring = None
+        self._stalled.clear()
         for gone in self.memories.keys() - {*partitions}:
             del self.memories[gone]
         if self._config is None:
@@ -73,11 +80,18 @@ class State:
         elif self._restoring.step():
             done, self._restoring = self._restoring, None
             self.memories[done.partition] = done.memory
+            self._stalled.pop(done.partition, None)
             log.info("restored", partition=done.partition, **done.figures())
             stream.release(done.partition)
+        elif self._restoring.is_stalled:
+            self._stalled[self._restoring.partition] = time.monotonic()
+            if len(stream.held()) > 1:
+                self._restoring = None  # others go first
 
     def _begin_one(self, stream: Stream, config: StateConfig) -> None:
-        for partition, offset in sorted(stream.held().items()):
+        held = stream.held()
+        for partition in sorted(held, key=lambda it: (self._stalled.get(it, 0.0), it)):
+            offset = held[partition]
             memory = self.memories.get(partition)
             if memory is not None and memory.next_offset == offset:
                 stream.release(partition)  # nobody else had it meanwhile

@@ -353,6 +353,15 @@ class Consumer(KafkaConsumer):
             if state.paused and state.position is not None and not state._pending_revocation
         }
 
+    def not_read(self) -> list[TopicPartition]:
+        """The partitions that are paused, or whose positions are not known."""
+        assigned = dict(self._subscription.assignment)
+        return [
+            partition
+            for partition, state in assigned.items()
+            if state.paused or state.position is None
+        ]
+
     def lag(self) -> dict[TopicPartition, int]:
         """Records between the position and the high watermark, where both are known."""
         assigned = dict(self._subscription.assignment)

@@ -2,13 +2,18 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from kafka.consumer.fetcher import Fetcher
-from kafka.errors import CorruptRecordError, UnknownTopicOrPartitionError
+from kafka.errors import (
+    CorruptRecordError,
+    KafkaTimeoutError,
+    UnknownTopicOrPartitionError,
+    UnstableOffsetCommitError,
+)
 from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
@@ -21,6 +26,8 @@ _METADATA_TIMEOUT_S = 4.0
 # Between two fetches: in a longer one, a topic can be deleted, made anew and filled, and a fetch by
 # its name would go on in the middle of the new one.
 _PAUSE_S = 1.0
+_ASK_AGAIN_S = 0.1
+_GROUPS = 8  # an answer of this version has groups
 _MOST_BATCHES = 32
 _MOST_RECORDS = 5_000  # of one read: a signal is seen within some 100 ms
 _COLUMNS_SINCE = 2  # version of the record format
@@ -52,6 +59,8 @@ class BatchConsumer(Consumer):
         self._tied_to: tuple[str, UUID] | None = None
         self._in_doubt = False  # whether the topic is still the one that we are tied to
         self._fetched_at = 0.0
+        self._unstable: set[TopicPartition] = set()  # an open Kafka transaction may commit another
+        self._ask_at = 0.0
         self._whole_batches = whole_batches
         if whole_batches:
             self._fetcher.PartitionRecords = WholeBatches
@@ -59,6 +68,9 @@ class BatchConsumer(Consumer):
     def tie_to(self, topic: str) -> str:
         """Takes the topic, whose metadata are known, for the one that it is now: when another one
         of its name takes its place, `fetch` fails [25].
+
+        A partition whose committed offset waits for a Kafka transaction to end doesn't hold up the
+        others: these are read from theirs [27].
 
         Returns what committed offsets are to be marked with, in their metadata: offsets with
         another topic's mark are not taken, and the topic is read from its beginning.
@@ -70,20 +82,36 @@ class BatchConsumer(Consumer):
         mark = f"{_MARK}{identity.hex}"
         coordinator, subscription = self._coordinator, self._subscription
         of_the_group = coordinator.fetch_committed_offsets_async
+        handle_offsets = coordinator._handle_offset_fetch_response
         request_offset_reset = subscription.request_offset_reset
 
-        async def of_this_topic(*args: Any, **options: Any) -> dict[TopicPartition, Any]:
-            found = await of_the_group(*args, **options)
+        async def of_this_topic(asked: Set[TopicPartition], **options: Any) -> dict[Any, Any]:
+            if self._unstable and time.monotonic() < self._ask_at:
+                raise KafkaTimeoutError
+            found = await of_the_group(asked, **options)
             own = {tp: at for tp, at in found.items() if not _is_of_another(at.metadata, mark)}
             for tp in found.keys() - own.keys():
                 log.warning("%s was made anew: partition %d is read from its beginning", *tp)
+            if self._unstable:
+                self._ask_at = time.monotonic() + _ASK_AGAIN_S
+                for tp in asked - self._unstable:
+                    if tp in own:
+                        subscription.seek(tp, own[tp].offset)
+                    else:
+                        request_offset_reset(tp)
+                raise KafkaTimeoutError  # as the others have none yet
             return own
+
+        def without_unstable(response: Any) -> dict[TopicPartition, Any]:
+            self._unstable = _drop_unstable(response)
+            return dict(handle_offsets(response))
 
         def noted(*args: Any) -> None:  # a position that is not in its log
             self._in_doubt = True
             request_offset_reset(*args)
 
         coordinator.fetch_committed_offsets_async = of_this_topic
+        coordinator._handle_offset_fetch_response = without_unstable
         subscription.request_offset_reset = noted
         return mark
 
@@ -128,6 +156,20 @@ class BatchConsumer(Consumer):
         known = self._cluster.topic_id(topic)
         if known and known.int and known != identity:
             raise UnknownTopicOrPartitionError(f"topic {topic!r} was deleted, and made anew")
+
+
+def _drop_unstable(response: Any) -> set[TopicPartition]:
+    """Takes the offsets that are not known yet out of an answer, and returns whose they are."""
+    unstable = set()
+    for topic in response.groups[0].topics if response.API_VERSION >= _GROUPS else response.topics:
+        stable = []
+        for found in topic.partitions:
+            if found.error_code == UnstableOffsetCommitError.errno:
+                unstable.add(TopicPartition(topic.name, found.partition_index))
+            else:
+                stable.append(found)
+        topic.partitions = stable
+    return unstable
 
 
 def _is_of_another(metadata: str, mark: str) -> bool:

@@ -176,6 +176,11 @@ class Stream:
         """Begins to read a partition that is held (`StreamConfig.hold_assigned`)."""
         self._consumer.resume(TopicPartition(self._config.topic, partition))
 
+    def waiting(self) -> list[int]:
+        """The partitions that are ours and not read: held, or their next offset is not known yet,
+        as long as a Kafka transaction that may commit it is open."""
+        return sorted(place.partition for place in self._consumer.not_read())
+
     def commit(self) -> None:
         """Makes all that was read and forwarded final, together.
 

@@ -22,8 +22,12 @@ from kafka_batch import RecordCodec, StartAnew, create_topics, describe_topics
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-# Some tests write timestamps of 1970, which the broker would delete with its next look.
-KEEP_ALL = {"log.retention.ms": "-1"}
+PROPERTIES = {
+    # Some tests write timestamps of 1970, which the broker would delete with its next look.
+    "log.retention.ms": "-1",
+    # It is never killed, so it may look for the Kafka transactions of killed clients often.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+}
 BROKER = Path(__file__).parents[1] / "broker"
 
 
@@ -36,7 +40,7 @@ class Kafka:
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """From the released jars where Java 17 and Maven are there, else from the Docker image."""
     if os.environ.get("TEST_BROKER") != "docker" and jars_can_be_had():
-        with Cluster(tmp_path_factory.mktemp("kafka"), properties=KEEP_ALL) as cluster:
+        with Cluster(tmp_path_factory.mktemp("kafka"), properties=PROPERTIES) as cluster:
             yield Kafka(cluster.bootstrap_servers)
     else:
         with kafka_in_a_container() as found:
@@ -83,7 +87,7 @@ def kafka_in_a_container() -> Iterator[Kafka]:
     port = _free_port()
     settings = {
         **server_properties(brokers=1),
-        **KEEP_ALL,
+        **PROPERTIES,
         "node.id": "1",
         "listeners": f"PLAINTEXT://:{port},CONTROLLER://:9093",
         "advertised.listeners": f"PLAINTEXT://localhost:{port}",

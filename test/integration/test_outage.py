@@ -47,6 +47,12 @@ def test_it_waits_for_a_broker_and_goes_on_where_it_stood_when_one_was_away(
             detector.wait_until_said("judging")
             send_numbered(topics, 0, 1_000)
             wait_until_judged(topics, 500)
+            node.stop()
+            node.launch()
+            cluster.wait_until_up()
+            wait_until_judged(topics, 1_000)
+            # At rest: the only node that is killed in the middle of a commit forgets its markers
+            # (docs/exactly-once.md, Kafka transactions that do not end).
             node.kill()
             node.launch()
             cluster.wait_until_up()

@@ -19,20 +19,22 @@ from detecting import (
     Running,
     Topics,
     committed,
+    numbers,
     running,
     send,
+    send_numbered,
     some_topics,
     wait_until_judged,
 )
 from kafka import TopicPartition
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 from rulebooks import all_active
 
 from detector.memory import MANIFEST_KEY, Manifest
 from detector.rules.file import load_file
 from detector.rules.tree import Rulebook
 from detector.transaction import Transaction, parse
-from kafka_batch import Record, partition_of
+from kafka_batch import BatchProducer, Record, StreamConfig, partition_of
 from kafka_batch.client import Admin
 
 ACCOUNTS = 40
@@ -264,6 +266,29 @@ def test_state_of_another_release_is_refused(topics: Topics, tmp_path: Path) -> 
     with running(topics, tmp_path / "log") as detector:
         assert detector.ended() == 1
         assert "holds state of format 1, and this release reads 2" in detector.said()
+
+
+def test_partitions_wait_for_kafka_transactions_that_do_not_end_and_it_says_so(
+    topics: Topics, tmp_path: Path
+) -> None:
+    config = StreamConfig(topics.bootstrap_servers, topics.group, topics.transactions)
+    settings = {**config.for_the_producer(), "transaction_timeout_ms": 300_000}
+    with closing(BatchProducer(**settings)) as another:
+        another.take_transactional_id(10)
+        another.begin_transaction()
+        another.extend(TopicPartition(topics.state, 1), [(-1, MANIFEST_KEY, b"{}", ())])
+        another.deliver(10)
+        offset = {TopicPartition(topics.transactions, 2): OffsetAndMetadata(7, "", -1)}
+        another.send_offsets(offset, ConsumerGroupMetadata(topics.group, -1, "", None), 10)
+        send_numbered(topics, 0, 400)
+        with running(topics, tmp_path / "log") as detector:
+            assert len(wait_until_judged(topics, 200)) == 200
+            detector.wait_until_said("partitions stand still")
+            (line, *_) = [line for line in detector.said().splitlines() if "stand still" in line]
+            assert json.loads(line)["partitions"] == [1, 2]
+            another.abort(10)
+            assert numbers(wait_until_judged(topics, 400)) == list(range(400))
+            assert detector.stop() == 0
 
 
 def test_as_many_partitions_as_the_input_has_are_required(

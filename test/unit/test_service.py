@@ -211,7 +211,8 @@ def test_what_was_aborted_does_not_count() -> None:
 
 def test_the_lag_is_told_for_the_partitions_one_has() -> None:
     metrics = Metrics(lambda: 0.0)
-    metrics.lag({0: 5, 1: 7})
-    metrics.lag({1: 6})
+    metrics.lag({0: 5, 1: 7}, [2, 3])
+    metrics.lag({1: 6}, [2])
     assert value(metrics, "detector_lag_records", partition="0") is None
     assert value(metrics, "detector_lag_records", partition="1") == 6
+    assert value(metrics, "detector_partitions_waiting") == 1
