@@ -41,6 +41,7 @@ _SWITCH_S = 0.002
 # a quarter of them is new.
 GARBAGE = (10_000, 10, 1_000)
 _RESTORING_WAIT_MS = 1.0  # for other partitions' records, while one is restored
+_JOINING_WAIT_MS = 20.0  # and while the group, or an offset, is waited for, to begin with that
 _END_WAIT_MS = 10  # once for each partition that is restored
 
 log = structlog.get_logger("detector")
@@ -119,7 +120,7 @@ class Detector:
     def _turn(self, stream: Stream, state: State, limits: Limits) -> None:
         self._take_news(state)
         state.restore(stream)
-        batch = stream.read(_RESTORING_WAIT_MS if state.is_restoring else IDLE_WAIT_MS)
+        batch = stream.read(_wait_ms(state))
         if batch:
             now_ms = time.time_ns() // 1_000_000
             memory = state.memory(batch.partition)
@@ -205,6 +206,13 @@ class Detector:
             go_on_without=settings.state_missing is StateMissing.PARTIAL,
             reader=config.for_a_reader(wait_ms=_END_WAIT_MS),
         )
+
+
+def _wait_ms(state: State) -> float:
+    """So long may a read wait for records."""
+    if state.is_complete:
+        return IDLE_WAIT_MS
+    return _RESTORING_WAIT_MS if state.is_restoring else _JOINING_WAIT_MS
 
 
 def _require_as_many(known: Mapping[str, TopicLimits], source: str, state: str) -> None:

@@ -36,6 +36,8 @@ class State:
         self._rules = rules
         self._reader: PartitionReader | None = None
         self._restoring: Restoring | None = None
+        self._assigned: set[int] | None = None  # by the group, once it has
+        self._live: set[int] = set()  # of them, those that are read
         self._stalled: dict[int, float] = {}  # by partition: when its restoring stalled last
         self.memories: dict[int, Memory] = {}  # by partition, those that are complete
 
@@ -50,6 +52,11 @@ class State:
         return self._restoring is not None
 
     @property
+    def is_complete(self) -> bool:
+        """Nothing is to be restored before the next rebalance."""
+        return self._config is None or self._assigned == self._live
+
+    @property
     def gets_on(self) -> bool:
         """A partition is being restored that has not stalled so far."""
         return self._restoring is not None and self._restoring.partition not in self._stalled
@@ -58,8 +65,9 @@ class State:
         """The group gave these partitions, in place of others: what is not among them is dropped,
         and so is what is half restored."""
         self._restoring = None
+        self._assigned, self._live = {*partitions}, set()
         self._stalled.clear()
-        for gone in self.memories.keys() - {*partitions}:
+        for gone in self.memories.keys() - self._assigned:
             del self.memories[gone]
         if self._config is None:
             self.memories.clear()
@@ -80,9 +88,8 @@ class State:
         elif self._restoring.step():
             done, self._restoring = self._restoring, None
             self.memories[done.partition] = done.memory
-            self._stalled.pop(done.partition, None)
             log.info("restored", partition=done.partition, **done.figures())
-            stream.release(done.partition)
+            self._release(stream, done.partition)
         elif self._restoring.is_stalled:
             self._stalled[self._restoring.partition] = time.monotonic()
             if len(stream.held()) > 1:
@@ -94,7 +101,7 @@ class State:
             offset = held[partition]
             memory = self.memories.get(partition)
             if memory is not None and memory.next_offset == offset:
-                stream.release(partition)  # nobody else had it meanwhile
+                self._release(stream, partition)  # nobody else had it meanwhile
                 continue
             self._reader = self._reader or PartitionReader(**config.reader)
             memory = Memory(self._rules.layout, self._bounds, source=stream.source_mark)
@@ -102,6 +109,10 @@ class State:
                 config, self._reader, self._rules, memory, partition, offset
             )
             return
+
+    def _release(self, stream: Stream, partition: int) -> None:
+        self._live.add(partition)
+        stream.release(partition)
 
     def close(self) -> None:
         """Ends its connections."""

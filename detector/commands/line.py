@@ -5,10 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from detector.commands.explain import add_explain
-from detector.commands.rules import add_rules
 from detector.commands.run import add_run, run
-from detector.commands.tail import add_tail
 from detector.rules.file import RulesError
 from detector.settings import DetectorSettings
 from kafka_batch import StreamError
@@ -19,7 +16,8 @@ _FINE, _REFUSED, _WRONG, _INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs what the command line asks for, and returns the exit status."""
-    asked = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    asked = _parser().parse_args(words) if words else argparse.Namespace(command=run)
     try:
         status: int = asked.command(asked)
         sys.stdout.flush()
@@ -41,6 +39,11 @@ def _say(error: Exception, status: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    # Not above: a detector that starts again after a crash is to be up soon, and needs none of it.
+    from detector.commands.explain import add_explain  # noqa: PLC0415
+    from detector.commands.rules import add_rules  # noqa: PLC0415
+    from detector.commands.tail import add_tail  # noqa: PLC0415
+
     parser = argparse.ArgumentParser(
         prog="python -m detector",
         description="Judges transactions: reads them from Kafka and republishes each, exactly "
