@@ -107,24 +107,28 @@ def arrives_late(api: Api, seconds: float) -> Callable[[Run], float]:
     return strike
 
 
-def end_delayed(run: Run) -> float:
-    """The end of a Kafka transaction is under way for longer than the session of its detector,
-    which is stopped (SIGSTOP) meanwhile."""
-    struck: list[Detector] = []
+def frozen_at(api: Api) -> Callable[[Run], float]:
+    """A detector is stopped (SIGSTOP) for longer than its session as it sends a request, which
+    arrives at the end of it; counted from SIGCONT."""
 
-    def freeze(port: int) -> None:
-        owner = _owner(run, port)
-        owner.signal(signal.SIGSTOP)
-        time.sleep(SESSION_S + 6)
-        struck.append(owner)
+    def strike(run: Run) -> float:
+        struck: list[Detector] = []
 
-    trap = Trap(Api.END_TRANSACTION, after=False, hold=freeze)
-    for proxy in run.world.proxies.values():
-        proxy.arm(trap)
-    wait_until(lambda: struck, "the end of a Kafka transaction", TRAP_S)
-    time.sleep(2)  # it has arrived
-    struck[0].signal(signal.SIGCONT)
-    return run.flows_again(time.time())
+        def freeze(port: int) -> None:
+            owner = _owner(run, port)
+            owner.signal(signal.SIGSTOP)
+            time.sleep(SESSION_S + 6)
+            struck.append(owner)
+
+        trap = Trap(api, after=False, hold=freeze)
+        for proxy in run.world.proxies.values():
+            proxy.arm(trap)
+        wait_until(lambda: struck, f"{api.name}, and then SIGCONT", TRAP_S)
+        time.sleep(2)  # it has arrived
+        struck[0].signal(signal.SIGCONT)
+        return run.flows_again(time.time())
+
+    return strike
 
 
 def terminate_half_open(run: Run) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults import brokers, strikes
-from faults.connections import arrives_late, end_delayed, killed_at
+from faults.connections import arrives_late, frozen_at, killed_at
 from faults.proxy import Api
 from faults.run import Result
 from faults.schedules import (
@@ -24,8 +24,9 @@ SEND_DELAYED = Fault("records arrive late", arrives_late(Api.PRODUCE, 5))
 # For longer than a commit may take, and less than the Kafka transaction may.
 OFFSETS_DELAYED = Fault("offsets arrive late", arrives_late(Api.SEND_OFFSETS, 7))
 KILL_AT_OFFSETS = Fault("SIGKILL as offsets are committed", killed_at(Api.COMMIT_OFFSETS))
-RETURN = Fault("SIGSTOP past the session, counted from SIGCONT", strikes.zombie_returns)
-END_DELAYED = Fault("the end of a Kafka transaction arrives late", end_delayed)
+OFFSETS_REFUSED = Fault("SIGSTOP as offsets are sent", frozen_at(Api.SEND_OFFSETS))
+END_DELAYED = Fault("SIGSTOP as a Kafka transaction is ended", frozen_at(Api.END_TRANSACTION))
+LEFT_ALONE = Fault("left alone", strikes.left_alone)
 AWAY = Fault("all brokers away", brokers.long_outage(30))
 
 # The one rule that needs no memory: a memory keeps some of these detectors from going wrong.
@@ -77,9 +78,9 @@ CONTROLS = [
     _control("without-2", "patience", [BROKER_KILLED] * 2, "hung", long=True),
     _control("without-4", "results short", [SEND_DELAYED], "lost"),
     _control("without-6", "new_stream", [OFFSETS_DELAYED], "lost"),
-    _control("without-7", "own_id", [], "hung", long=True),
+    _control("without-7", "own_id", [LEFT_ALONE], "restless", long=True),
     _control("without-10", "committed_offsets patient", [END_DELAYED], "repeated", long=True),
     _control("without-11", "limits", [TERMINATE_HALF_OPEN], "does not stop"),
     _control("without-12", "quiet", [AWAY], "log: ", long=True, hung_s=90),
-    _control("without-14", "abort patient", [RETURN], "hung", long=True, hung_s=30),
+    _control("without-14", "abort patient", [OFFSETS_REFUSED], "hung", long=True, hung_s=30),
 ]

@@ -70,12 +70,17 @@ def nap(run: Run) -> float:
     return run.flows_again(since)
 
 
-def zombie_returns(run: Run) -> float:
-    """As `zombie`, but output need not flow before it is back."""
-    victim, since = _frozen(run)
-    sleep_until(since + SESSION_S + 3)
-    victim.signal(signal.SIGCONT)
+def left_alone(run: Run) -> float:
+    """Nothing, for twelve seconds: no detector begins a new stream."""
+    before = _streams(run)
+    time.sleep(12)
+    begun = _streams(run) - before
+    assert not begun, f"restless: {begun} new streams"
     return run.flows_again(time.time())
+
+
+def _streams(run: Run) -> int:
+    return sum(detector.said().count('"judging"') for detector in run.detectors)
 
 
 def scale(run: Run) -> float:
