@@ -32,6 +32,7 @@ from detector.rules.account import (
 
 _WORD = 62  # bits of a saved integer's lower part: msgpack has no larger ones than 64
 _WORD_BYTES = 8
+_FOLDED_AHEAD = 16 * STRIDE  # words of payments: to fold one payee takes as long as several
 _SAVED = FIRST  # so many of the first words are saved
 _FRONT = struct.Struct(f"={2 + _SAVED}q")  # as of, how many words of payments, and those
 
@@ -74,8 +75,9 @@ class Layout:
         end = start + size
         account[FLOOR] = max(account[FLOOR], account[end - STRIDE])
         if account[FOLDED] < size:
-            self.remember(account, account[start + account[FOLDED] + 2 : end : STRIDE])
-            account[FOLDED] = size
+            ahead = min(end + _FOLDED_AHEAD, len(account))
+            self.remember(account, account[start + account[FOLDED] + 2 : ahead : STRIDE])
+            account[FOLDED] = ahead - start
         account[FOLDED] -= size
         if account.mixed is None:
             for head in self.heads:

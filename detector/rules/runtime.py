@@ -9,7 +9,10 @@ Number = int | float
 
 
 def _first(account: Account, start: int, since_ms: int) -> int:
-    """Where the first payment after a time stands: looked for from the end, which is near."""
+    """Where the first payment after a time stands: the first one that is kept, or looked for from
+    the end, which is near."""
+    if account[start] > since_ms:
+        return start
     at = len(account) - STRIDE
     while at >= start and account[at] > since_ms:
         at -= STRIDE

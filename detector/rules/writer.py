@@ -200,9 +200,10 @@ class Fast(Writer):
 
     def binary(self, node: Binary) -> str:
         """A count that must reach a number is looked for behind cheaper tests: there must be so
-        many payments in the window at all, and of one amount so many anywhere. A sum must be so
-        large before anything that left its window is taken off. What must be above the mean and so
-        many deviations is above the mean, which takes no root to find out."""
+        many payments in the window at all, and of one amount so many anywhere; of payees, twice as
+        many payments often have enough. A sum must be so large before anything that left its window
+        is taken off. What must be above the mean and so many deviations is above the mean, which
+        takes no root to find out."""
         written = super().binary(node)
         if self._is_above_the_mean(node):
             return f"((amount * number {node.operator} total or not number) and {written})"
@@ -221,6 +222,12 @@ class Fast(Writer):
             amount = self.write(counted.arguments[1])
             amounts = f"account[{self._start + 1}::{STRIDE}]"
             return f"({enough} and {amounts}.count({amount}) >= {least} and {written})"
+        if counted.name == "distinct_targets":
+            back *= 2
+            near = f"account[-{back}] > time_ms - {window}"
+            targets = f"len(set(account[{2 - back}::{STRIDE}]))"
+            latest = f"size >= {self._start + back} and {near} and {targets} >= {least}"
+            written = f"({latest} or {written})"
         return f"({enough} and {written})" if least > 1 else written
 
     def _sum_at_least(self, node: Binary) -> str:
