@@ -15,7 +15,6 @@ from detector.rules import Rules
 from kafka_batch import Batch, PartitionReader, Refused
 
 _TURN_S = 0.1  # other partitions wait so long
-_STALL_S = 1.0
 
 log = structlog.get_logger("detector")
 
@@ -42,8 +41,10 @@ class Restoring:
         memory: Memory,
         partition: int,
         offset: int,
+        patience_s: float,
     ) -> None:
-        """`memory` is empty, and will be that at the offset."""
+        """`memory` is empty, and will be that at the offset. Where nothing comes for `patience_s`,
+        it is stalled."""
         self.partition = partition
         self.memory = memory
         self._config = config
@@ -52,6 +53,7 @@ class Restoring:
         self._offset = offset
         self._manifest: Manifest | None = None
         self._began = time.monotonic()
+        self._patience_s = patience_s
         self._read_at = time.monotonic()
         self._loaded = self._replayed = 0
         self._turns = self._restore()
@@ -69,7 +71,7 @@ class Restoring:
     @property
     def is_stalled(self) -> bool:
         """Nothing has come for a while: a Kafka transaction in front of the end is still open."""
-        return time.monotonic() > self._read_at + _STALL_S
+        return time.monotonic() > self._read_at + self._patience_s
 
     def figures(self) -> dict[str, float]:
         """What there was to do."""
@@ -82,13 +84,13 @@ class Restoring:
 
     def _restore(self) -> Iterator[None]:
         reader = self._reader
-        reader.begin(self._config.topic, self.partition)
+        self._begin(self._config.topic)
         while not reader.at_end:
             self._load(self._read())
             yield
         low = self._low()
         if low < self._offset:
-            first = reader.begin(self._config.source, self.partition)
+            first = self._begin(self._config.source)
             if first == self._offset and self._manifest is None:
                 self.memory.become_partial()  # the group is new here: what was before is gone
             elif first > low:
@@ -98,6 +100,11 @@ class Restoring:
                 self._replay(self._read())
                 yield
         self.memory.restored(self._offset)
+
+    def _begin(self, topic: str) -> int:
+        first = self._reader.begin(topic, self.partition)
+        self._read_at = time.monotonic()
+        return first
 
     def _read(self) -> Batch | None:
         batch = self._reader.read()

@@ -20,6 +20,7 @@ from detector.rules import Rules
 from kafka_batch import NO_TIMESTAMP, PartitionReader, Record, Stream
 
 log = structlog.get_logger("detector")
+_LEAST_PATIENCE_S, _MOST_PATIENCE_S = 1.0, 16.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -39,6 +40,8 @@ class State:
         self._assigned: set[int] | None = None  # by the group, once it has
         self._live: set[int] = set()  # of them, those that are read
         self._stalled: dict[int, float] = {}  # by partition: when its restoring stalled last
+        # So long may nothing come; longer each time, since brokers may only be slow.
+        self._patience_s = _LEAST_PATIENCE_S
         self.memories: dict[int, Memory] = {}  # by partition, those that are complete
 
     def memory(self, partition: int) -> Memory:
@@ -67,6 +70,7 @@ class State:
         self._restoring = None
         self._assigned, self._live = {*partitions}, set()
         self._stalled.clear()
+        self._patience_s = _LEAST_PATIENCE_S
         for gone in self.memories.keys() - self._assigned:
             del self.memories[gone]
         if self._config is None:
@@ -92,6 +96,7 @@ class State:
             self._release(stream, done.partition)
         elif self._restoring.is_stalled:
             self._stalled[self._restoring.partition] = time.monotonic()
+            self._patience_s = min(2 * self._patience_s, _MOST_PATIENCE_S)
             if len(stream.held()) > 1:
                 self._restoring = None  # others go first
 
@@ -106,7 +111,7 @@ class State:
             self._reader = self._reader or PartitionReader(**config.reader)
             memory = Memory(self._rules.layout, self._bounds, source=stream.source_mark)
             self._restoring = Restoring(
-                config, self._reader, self._rules, memory, partition, offset
+                config, self._reader, self._rules, memory, partition, offset, self._patience_s
             )
             return
 

@@ -25,7 +25,7 @@ from detector.settings import RULES_FILE
 from kafka_batch import BATCH_BYTES, BatchProducer, Record
 
 EACH = 150_000
-ROUNDS = 2
+ROUNDS = 3
 MOST_UNDELIVERED = 50_000
 ANY_TIME = {"message.timestamp.after.max.ms": str(2**63 - 1)}
 NewTopic = Callable[..., str]
@@ -80,8 +80,11 @@ def test_hostile_records_leave_over_half_of_the_speed_and_alone_an_eighth(
     for _ in range(ROUNDS):
         for name, topic in topics.items():
             runs[name].append(judged(kafka, topic, EACH))
-    cost = {name: min(run.cpu_us for run in its) for name, its in runs.items()}
-    share = {name: cost["good"] / us for name, us in cost.items()}
+    # A slow minute of the machine falls on a whole round, mostly: the best of the rounds counts.
+    share = {
+        name: max(ours.cpu_us / its.cpu_us for ours, its in zip(runs["good"], found, strict=True))
+        for name, found in runs.items()
+    }
     for name, its in runs.items():
         sys.stderr.write(f"{name}: {[f'{run.cpu_us:.1f} us' for run in its]} a record\n")
     assert share["one hostile to ten good"] > 1 / 2
