@@ -96,9 +96,9 @@ class State:
             self._release(stream, done.partition)
         elif self._restoring.is_stalled:
             self._stalled[self._restoring.partition] = time.monotonic()
-            self._patience_s = min(2 * self._patience_s, _MOST_PATIENCE_S)
             if len(stream.held()) > 1:
                 self._restoring = None  # others go first
+                self._patience_s = min(2 * self._patience_s, _MOST_PATIENCE_S)
 
     def _begin_one(self, stream: Stream, config: StateConfig) -> None:
         held = stream.held()
