@@ -8,9 +8,10 @@ hot again. So what is dirty needs no flag, and memory stays small.
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import Any
 
 import msgspec
 
@@ -203,12 +204,16 @@ class Memory:
         self.next_offset = offset
         self._times.append((-math.inf, offset))
 
-    def load(self, source: bytes, packed: bytes | None) -> None:
-        """An account as it stands in the topic, in the topic's order."""
-        if packed is None:
-            self._cold.pop(source, None)
-        else:
-            self._cold[source] = packed
+    def load(self, sources: Sequence[bytes], packed: Sequence[bytes | None]) -> bytes | None:
+        """What stands in the topic, in the topic's order; returns the manifest, if it is there."""
+        cold: dict[bytes, Any] = self._cold
+        cold.update(zip(sources, packed, strict=True))
+        if not all(packed):
+            for source in sources:
+                if not cold.get(source, True):
+                    del cold[source]
+        manifest: bytes | None = cold.pop(MANIFEST_KEY, None)
+        return manifest
 
     def loaded(self, manifest: Manifest | None) -> str | None:
         """All accounts were loaded, before anything is judged: what is wrong, if anything is."""

@@ -2,14 +2,14 @@
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import structlog
 
-from detector.memory import FORMAT, MANIFEST_KEY, Manifest, Memory
+from detector.memory import FORMAT, Manifest, Memory
 from detector.payments import read_payments
 from detector.rules import Rules
 from kafka_batch import Batch, PartitionReader, Refused
@@ -116,11 +116,10 @@ class Restoring:
         if batch is None:
             return
         self._loaded += len(batch)
-        for key, value in zip(batch.keys, batch.values, strict=True):
-            if key == MANIFEST_KEY and value is not None:
-                self._manifest = msgspec.json.decode(value, type=Manifest)
-            elif key is not None:
-                self.memory.load(key, value)
+        sources: Sequence[Any] = batch.keys  # all are there: the topic is compacted
+        manifest = self.memory.load(sources, batch.values)
+        if manifest is not None:
+            self._manifest = msgspec.json.decode(manifest, type=Manifest)
 
     def _low(self) -> int:
         """Where the replay begins."""
@@ -170,5 +169,6 @@ class Restoring:
         payments, _ = read_payments(batch, self._rules.amounts, count)
         accounts = payments.accounts(self.memory.hot, self.memory.touch_again)
         anew = payments.chosen(accounts)
-        for _ in anew.judged(self._rules.judges, [account for account in accounts if account]):
+        known = [account for account in accounts if account]
+        for _ in anew.judged(self._rules.rememberers, known):
             self._replayed += 1

@@ -88,7 +88,7 @@ class EncodedBatch:
 
     @cached_property
     def keys(self) -> Sequence[bytes | None]:
-        return list(map(codec.read_key, self.tails))
+        return codec.read_keys(self.tails)
 
     @cached_property
     def headers(self) -> Sequence[Headers]:

@@ -333,6 +333,14 @@ def read_key(tail: bytes) -> bytes | None:
     return tail[at : at + size] if size >= 0 else None
 
 
+def read_keys(tails: Sequence[bytes]) -> list[bytes | None]:
+    """The keys of records, from their tails. Most have fewer than 64 bytes."""
+    return [
+        tail[1 : 1 + (first >> 1)] if (first := tail[0]) < 128 and not first & 1 else read_key(tail)
+        for tail in tails
+    ]
+
+
 def read_headers(tail: bytes) -> list[Header]:
     """The headers of a record, from its tail."""
     return _read_headers(tail, *read_varint(tail, _headers_at(tail)))

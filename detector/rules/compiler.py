@@ -11,7 +11,7 @@ the account, sums are followed. The careful one asks a `View`, which holds for a
 agree (property tests compare both with a definition that keeps nothing).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -70,11 +70,18 @@ class Program:
         """The function for a currency; currencies that mean the same to the rules share its
         code."""
         money = tuple(resolved(rule, currency) for rule in self.rules)
-        known = (digits(currency), money)
-        if known not in self._fast_ones:
-            careful = self._compiled(self._careful(currency))
-            self._fast_ones[known] = self._compiled(self._fast(currency), judge_carefully=careful)
-        shared: Any = self._fast_ones[known]
+        return self._judge(currency, (digits(currency), money), self.applicable(currency))
+
+    def rememberer(self, currency: str) -> Judge:
+        """The function that takes no rule into account: for a payment that was judged before."""
+        return self._judge(currency, (), ())
+
+    def _judge(self, currency: str, meaning: object, places: Sequence[int]) -> Judge:
+        if meaning not in self._fast_ones:
+            careful = self._compiled(self._careful(currency, places))
+            fast = self._compiled(self._fast(currency, places), judge_carefully=careful)
+            self._fast_ones[meaning] = fast
+        shared: Any = self._fast_ones[meaning]
         code = (code_of(currency.encode()),)
         judge: Judge = FunctionType(shared.__code__, shared.__globals__, "judge", code)
         return judge
@@ -90,7 +97,8 @@ class Program:
     ) -> list[Outcome]:
         """Judges a payment and remembers it, with what came of each rule that applies."""
         if currency not in self._telling:
-            self._telling[currency] = self._compiled(self._careful(currency, always=True))
+            told = self._careful(currency, self.applicable(currency), always=True)
+            self._telling[currency] = self._compiled(told)
         places = self._telling[currency](
             account, time_ms, amount, target, currency.encode(), source
         )
@@ -114,7 +122,7 @@ class Program:
         judge: Judge = names["judge"]
         return judge
 
-    def _fast(self, currency: str) -> str:
+    def _fast(self, currency: str, rules: Sequence[int]) -> str:
         layout, writer = self.layout, Fast(currency, self.layout, self._windows)
         due = layout.start + STRIDE * _PRUNED
         return _function(
@@ -135,7 +143,7 @@ class Program:
             *[line for head in layout.heads for line in _follow(head)],
             "total = account[3]",
             "hits = []",
-            *self._rules(writer, currency),
+            *self._rules(writer, rules),
             "account[0] = time_ms",
             "account[2] = number + 1",
             "account[3] = total + amount",
@@ -147,19 +155,21 @@ class Program:
             "return hits",
         )
 
-    def _careful(self, currency: str, *, always: bool = False) -> str:
+    def _careful(self, currency: str, rules: Sequence[int], *, always: bool = False) -> str:
         return _function(
             "place = layout.insert(account, time_ms, amount, target, currency)",
             "view = View(layout, account, place, time_ms, currency)",
             "hits = []",
-            *self._rules(Careful(currency), currency, always=always),
+            *self._rules(Careful(currency), rules, always=always),
             "view.remember(amount, target)",
             "layout.reset(account)",
             "return hits",
         )
 
-    def _rules(self, writer: Writer, currency: str, *, always: bool = False) -> Iterable[str]:
-        for place in self.applicable(currency):
+    def _rules(
+        self, writer: Writer, places: Sequence[int], *, always: bool = False
+    ) -> Iterable[str]:
+        for place in places:
             rule = self.rules[place]
             writer.rule = rule
             when, observed, threshold = map(

@@ -73,6 +73,18 @@ class _Judges(dict[bytes, Judge]):
         return judge
 
 
+class _Rememberers(dict[bytes, Judge]):
+    """By currency."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        self._program = program
+
+    def __missing__(self, currency: bytes) -> Judge:
+        found = self[currency] = self._program.rememberer(currency.decode())
+        return found
+
+
 class _Amounts(dict[bytes, Amounts]):
     """By currency."""
 
@@ -107,6 +119,7 @@ class Rules:
         self.layout = self.program.layout
         self.amounts = _Amounts()
         self.judges = _Judges(self.program, self.inapplicable)
+        self.rememberers = _Rememberers(self.program)  # of what was judged before
         self._reasons = Reasons(self.program.rules, book.version)
         self._noted = _Noted(self._reasons)
         features = {name for rule in self.program.rules for name in _features(rule)}

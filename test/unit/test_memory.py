@@ -1,5 +1,7 @@
 """What is remembered of a partition's accounts: what is saved when, and taken up again."""
 
+from collections.abc import Sequence
+
 from rulebooks import shipped
 
 from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory, Saved
@@ -18,6 +20,12 @@ def pay(memory: Memory, source: bytes, offset: int, time_ms: int = 0) -> None:
     account = memory.hot.get(source) or memory.touch(source, time_ms, b"USD", offset)
     JUDGE(account, time_ms, 100, b"payee", b"USD", source)
     memory.next_offset = offset + 1
+
+
+def load(memory: Memory, saved: Sequence[Saved]) -> None:
+    """As a batch of the topic gives them."""
+    sources, packed = zip(*saved, strict=True)
+    assert memory.load(sources, packed) is None
 
 
 def names(saved: list[Saved]) -> list[bytes]:
@@ -86,8 +94,7 @@ def test_accounts_past_what_is_kept_are_dropped_and_those_that_are_new_may_lack_
 def test_what_was_saved_is_taken_up_where_it_was_left() -> None:
     before, after = a_memory(replay_records=0), a_memory()
     pay(before, b"a", 0)
-    for source, packed in before.save(now_s=0):
-        after.load(source, packed)
+    load(after, before.save(now_s=0))
     assert after.loaded(before.manifest()) is None
     assert after.touch_again(b"a", 0, b"USD", 0) is None
     assert list(after.hot) == []
@@ -109,8 +116,7 @@ def test_what_was_replayed_is_saved_with_the_next_commit() -> None:
 def test_an_account_that_was_saved_takes_up_the_payments_that_came_after() -> None:
     before, after = a_memory(replay_records=0), a_memory()
     pay(before, b"a", 0)
-    for source, packed in before.save(now_s=0):
-        after.load(source, packed)
+    load(after, before.save(now_s=0))
     account = after.touch_again(b"a", 0, b"USD", 1)
     assert account is after.hot[b"a"]
     assert account[NUMBER] == 1
@@ -125,9 +131,9 @@ def test_a_topic_that_lacks_accounts_is_found_out() -> None:
 
 def test_an_account_that_was_dropped_is_not_loaded() -> None:
     memory = a_memory()
-    memory.load(b"a", b"...")
-    memory.load(b"a", None)
-    assert len(memory) == 0
+    load(memory, [(b"a", b"..."), (b"b", b"...")])
+    load(memory, [(b"a", None), (b"b", None), (b"c", None), (b"b", b"...")])
+    assert len(memory) == 1
 
 
 def test_what_is_new_in_a_memory_that_began_in_the_middle_may_lack_a_history() -> None:
@@ -144,7 +150,7 @@ def test_no_account_has_the_manifests_name() -> None:
 
 def test_where_the_input_is_another_all_is_forgotten_in_the_topic_too() -> None:
     memory = a_memory()
-    memory.load(b"a", RULES.layout.packed(RULES.layout.new(0, b"USD", 0), 1))
+    load(memory, [(b"a", RULES.layout.packed(RULES.layout.new(0, b"USD", 0), 1))])
     memory.start_over()
     pay(memory, b"a", 0)
     assert memory.hot[b"a"][NUMBER] == 1
