@@ -53,7 +53,7 @@ class Load:
                 "enable.idempotence": True,
                 "acks": "all",
                 "partitioner": "murmur2_random",
-                "linger.ms": 5,
+                "linger.ms": 25,
                 "message.timeout.ms": 0,  # never gives a record up
                 "reconnect.backoff.max.ms": 500,
                 "topic.metadata.refresh.interval.ms": 1_000,
