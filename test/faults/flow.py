@@ -26,7 +26,7 @@ class Flow:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                                "reconnect.backoff.max.ms": 500,
+                "reconnect.backoff.max.ms": 500,
                 "topic.metadata.refresh.interval.ms": 1_000,
                 "log_level": 0,
             }

@@ -82,9 +82,14 @@ def histories(
     return found
 
 
-def judged(program: Program, records: Sequence[Record], *, saved_at: int = -1) -> list[list[Hit]]:
+def judged(
+    program: Program,
+    records: Sequence[Record],
+    account: Account | None = None,
+    *,
+    saved_at: int = -1,
+) -> list[list[Hit]]:
     """The hits on each record; the account is saved and taken up again before one of them."""
-    account: Account | None = None
     found = []
     for offset, (time_ms, (source, target, amount, currency)) in enumerate(records):
         if account is None:
@@ -143,6 +148,25 @@ def test_a_long_history_of_one_account_agrees_with_the_definition(seed: int) -> 
         records.append((max(0, now - late), Transaction(b"me", target, amount, b"USD")))
     found = judged(Program(BOOK, 1_000), records, saved_at=its.randrange(400))
     assert found == defined(BOOK, records, 1_000)
+
+
+@pytest.mark.parametrize("currencies", [[b"USD"], [b"USD", b"JPY"]], ids=["one", "mixed"])
+@given(data=st.data(), most=st.sampled_from([3, 1_000]), count=st.integers(0, 30))
+@settings(deadline=None, max_examples=100)
+def test_what_is_only_remembered_is_remembered_as_if_it_were_judged(
+    currencies: Sequence[bytes], data: st.DataObject, most: int, count: int
+) -> None:
+    records, failures = data.draw(histories(currencies, any_size)), list[int]()
+    program = Program(load(EVERYTHING), most, failures.append)
+    account = program.layout.new(0, b"USD", 0)
+    for time_ms, (source, target, amount, currency) in records[:count]:
+        remember = program.rememberer(currency.decode())
+        assert not remember(account, time_ms, amount, target, currency, source)
+    assert not failures
+    found = judged(program, records[count:], account)
+    expected_account = program.layout.new(0, b"USD", 0)
+    judged(program, records[:count], expected_account)
+    assert found == judged(program, records[count:], expected_account)
 
 
 def test_a_limit_that_is_not_given_in_a_currency_leaves_the_rule_out() -> None:
