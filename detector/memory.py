@@ -2,8 +2,8 @@
 
 Accounts that were touched since they were last saved are *hot*, in the order of their first touch:
 the next to save stands in front. The others are *cold*: the bytes they were saved as, taken apart
-when next touched; but those saved last stay as they are for a while, *warm*, as they may soon be
-hot again. So what is dirty needs no flag, and memory stays small.
+when next touched; but of not too many accounts those saved last stay as they are for a while,
+*warm*, as they may soon be hot again. So what is dirty needs no flag, and memory stays small.
 """
 
 import math
@@ -23,6 +23,7 @@ Saved = tuple[bytes, bytes | None]
 
 FORMAT = 2
 _MOST_WARM = 25_000
+_MANY = 4 * _MOST_WARM
 MANIFEST_KEY = b"#manifest"  # no account has a # in its name
 
 
@@ -139,8 +140,9 @@ class Memory:
         due = islice(self._due(until), self._bounds.a_commit)
         void: list[Saved] = [(source, None) for source in self._void]
         self._void.clear()
-        saved = [self._save(source) for source in [*due]]
-        self._cool()
+        most_warm = self._most_warm
+        saved = [self._save(source, keep_warm=most_warm > 0) for source in [*due]]
+        self._cool(most_warm)
         return [*void, *saved, *self._drop()]
 
     def manifest(self) -> Manifest:
@@ -174,15 +176,27 @@ class Memory:
                 return
             yield source
 
-    def _save(self, source: bytes) -> Saved:
-        account = self._warm[source] = self.hot.pop(source)
-        self._stored += not account[STORED]
-        account[STORED] = True
-        return source, self.layout.packed(account, self.next_offset)
+    @property
+    def _most_warm(self) -> int:
+        """Where there are many accounts few are soon hot again: to pack the others a second time
+        would cost more than it spares."""
+        if len(self) > _MANY:
+            return 0
+        return min(_MOST_WARM, self._bounds.accounts // 2)
 
-    def _cool(self) -> None:
+    def _save(self, source: bytes, *, keep_warm: bool) -> Saved:
+        account = self.hot.pop(source)
+        packed = self.layout.packed(account, self.next_offset)
+        self._stored += not account[STORED]
+        if keep_warm:
+            account[STORED] = True
+            self._warm[source] = account
+        else:
+            self._cold[source] = packed
+        return source, packed
+
+    def _cool(self, most: int) -> None:
         """Takes those that were saved longest ago for cold, past so many."""
-        most = min(_MOST_WARM, self._bounds.accounts // 2)
         for source in [*islice(self._warm, max(0, len(self._warm) - most))]:
             account = self._warm.pop(source)
             self._cold[source] = self.layout.packed(account, self.next_offset)

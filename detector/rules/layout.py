@@ -33,8 +33,14 @@ from detector.rules.account import (
 _WORD = 62  # bits of a saved integer's lower part: msgpack has no larger ones than 64
 _WORD_BYTES = 8
 _FOLDED_AHEAD = 16 * STRIDE  # words of payments: to fold one payee takes as long as several
-_SAVED = FIRST  # so many of the first words are saved
-_FRONT = struct.Struct(f"={2 + _SAVED}q")  # as of, how many words of payments, and those
+_SAVED = _WORD_BYTES * FIRST  # so many of the first bytes are saved
+_FRONT = struct.Struct("=2q")  # before them: as of, and how many words of payments there are
+_BODY = _FRONT.size + _SAVED
+# With what says how to go on: the currency, and how many older payees there are.
+_look = struct.Struct(
+    f"=2q{_WORD_BYTES * CURRENCY}xq{_WORD_BYTES * (OLDER - CURRENCY - 1)}xq"
+).unpack_from
+_TOUCHED = struct.Struct("=2q")  # first payment since, and that it was saved
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -54,6 +60,7 @@ class Layout:
         self.full = self.start + STRIDE * most
         self.keep_ms = keep_ms
         self._heads = array("q", [self.start, 0] * windows)
+        self._heads_as_bytes = self._heads.tobytes()
         self._new = array("q", [0] * HEADS) + self._heads + array("q", [0] * MOST_PAYEES)
 
     def new(self, time_ms: int, currency: bytes, offset: int, floor: int = NEVER) -> Account:
@@ -157,12 +164,13 @@ class Layout:
     def packed(self, account: Account, as_of: int) -> bytes:
         """The account as it is saved: all that doesn't depend on the rules in force, and up to
         which offset of the input (not included) it is complete."""
-        payments = account[self.start :]
+        words, older = account.tobytes(), _WORD_BYTES * self.older
         return b"".join(
             (
-                _FRONT.pack(as_of, len(payments), *account[:_SAVED]),
-                account[self.older : self.older + account[OLDER]].tobytes(),
-                payments.tobytes(),
+                _FRONT.pack(as_of, len(account) - self.start),
+                words[:_SAVED],
+                words[older : older + _WORD_BYTES * account[OLDER]],
+                words[_WORD_BYTES * self.start :],
                 b"" if account.mixed is None else _packed(account.mixed),
             )
         )
@@ -174,17 +182,21 @@ class Layout:
             ValueError: the bytes are no account.
         """
         try:
-            as_of, size, *words = _FRONT.unpack_from(packed)
-            payments = _FRONT.size + _WORD_BYTES * words[OLDER]
+            as_of, size, currency, older = _look(packed)
+            payments = _BODY + _WORD_BYTES * older
             end = payments + _WORD_BYTES * size
-            if not 0 <= words[OLDER] <= MOST_PAYEES or size < 0 or len(packed) < end:
+            if not 0 <= older <= MOST_PAYEES or size < 0 or len(packed) < end:
                 raise ValueError("it is cut off")
-            account = Account("q", self._new)
-            account[:HEADS] = array("q", (*words, offset, 1))
-            older = array("q", packed[_FRONT.size : payments])
-            account[self.older : self.older + len(older)] = older
-            account.frombytes(packed[payments:end])
-            account.mixed = None if words[CURRENCY] else _unpacked(packed[end:])
+            words = (
+                packed[_FRONT.size : _BODY],
+                _TOUCHED.pack(offset, 1),
+                self._heads_as_bytes,
+                packed[_BODY:payments],
+                bytes(_WORD_BYTES * (MOST_PAYEES - older)),
+                packed[payments:end],
+            )
+            account = Account("q", b"".join(words))
+            account.mixed = None if currency else _unpacked(packed[end:])
         except (struct.error, msgspec.MsgspecError, TypeError, IndexError, ValueError) as error:
             raise ValueError(f"not a saved account: {error}") from error
         self.reset(account)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 from rulebooks import shipped
 
 from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory, Saved
@@ -121,6 +122,21 @@ def test_an_account_that_was_saved_takes_up_the_payments_that_came_after() -> No
     assert account is after.hot[b"a"]
     assert account[NUMBER] == 1
     assert len(after) == 1
+
+
+def test_of_many_accounts_those_that_were_saved_go_on_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = a_memory(replay_records=0)
+    pay(memory, b"a", 0)
+    memory.save(now_s=0)  # it stays warm
+    monkeypatch.setattr("detector.memory._MANY", 1)
+    for offset, source in enumerate([b"b", b"a", b"b"], start=1):
+        pay(memory, source, offset)
+        assert names(memory.save(now_s=0)) == [source]
+    assert memory.manifest().accounts == len(memory) == 2
+    for source in (b"a", b"b"):
+        assert memory.touch(source, 0, b"USD", 4)[NUMBER] == 2
 
 
 def test_a_topic_that_lacks_accounts_is_found_out() -> None:
