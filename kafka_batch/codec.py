@@ -134,7 +134,7 @@ def _decode_dense(
         while (left := min(bound, count) - len(run.tails)) > 0:
             alike = run.read_alike(left, delta_size)
             if alike < _ALIKE:
-                run.read_each(min(left - alike, _UNLIKE), delta_size)
+                run.read_each(min(left - alike, _UNLIKE))
     offsets = range(base_offset, base_offset + count)
     return Columns(offsets, run.timestamps, run.values, run.tails, run.bare), run.position
 
@@ -149,6 +149,7 @@ class _Run:
         self.timestamps: list[int] = []
         self.values: list[bytes | None] = []
         self.tails: list[bytes] = []
+        self.deltas: list[int] = []  # of the offsets of those read one by one
         self.bare = True
 
     def read_alike(self, most: int, delta_size: int) -> int:
@@ -195,22 +196,34 @@ class _Run:
         self.position = position
         return len(self.tails) - before
 
-    def read_each(self, count: int, delta_size: int) -> None:
+    def read_each(self, count: int) -> None:
         """Reads so many records, whatever each is like."""
         records, position = self._records, self.position
-        timestamps, values, tails = self.timestamps, self.values, self.tails
+        timestamps, values, tails, deltas = self.timestamps, self.values, self.tails, self.deltas
         base = self._base_timestamp
         for _ in range(count):
             # Many are read right here, without a call: a length of 64 to 8191 bytes, a timestamp
-            # of up to 8 s after the first, a key of up to 63 bytes or none, a value.
-            length, more, _, stamp, high = _peek(records, position)
-            rare = length < 128 or more > 127 or stamp & 1 or (stamp > 127 and high > 127)
+            # of up to 8 s after the first, an offset of up to a million after it, a key of up to
+            # 63 bytes or none, a value.
+            length, more, _, stamp, delta = _peek(records, position)
+            rare = length < 128 or more > 127 or stamp & 1 or (stamp > 127 and delta > 127)
             if not rare:
                 end = position + (length >> 1) + (more << 6) - 62
-                tail = position + 4 + delta_size
+                tail = position + 5
                 if stamp > 127:
-                    stamp += (high << 7) - 128
+                    stamp += (delta << 7) - 128
+                    delta = records[tail]
                     tail += 1
+                if delta > 127:
+                    delta += (records[tail] << 7) - 128
+                    tail += 1
+                    if delta >= 1 << 14:
+                        top = records[tail]
+                        delta += (top << 14) - (1 << 14)
+                        tail += 1
+                        rare = top > 127
+                rare |= delta & 1
+            if not rare:
                 key_size = records[tail]
                 value = tail + 1 + (key_size >> 1)
                 size = records[value]
@@ -222,9 +235,11 @@ class _Run:
                     stop = value + (size >> 1)
                 rare = key_size > 127 or size & 1
             if rare:
-                stamp, _, tail, value, stop, end = _read_record(records, position)
+                stamp, delta, tail, value, stop, end = _read_record(records, position)
+                delta *= 2
                 stamp = 2 * (wrapped_timestamp(base + (stamp >> 1)) - base)
             timestamps.append(base + (stamp >> 1))
+            deltas.append(delta >> 1)
             values.append(records[value:stop] if stop >= value else None)
             tails.append(records[tail:end])
             if stop + 1 != end:
@@ -284,16 +299,13 @@ def _shape(
 def _decode_sparse(
     records: bytes, count: int, base_offset: int, base_timestamp: int
 ) -> tuple[Columns, int]:
-    offsets: list[int] = []
-    columns = Columns(offsets, [], [], [], bare=False)
-    position = 0
-    for _ in range(count):
-        stamp, delta, tail, value, stop, position = _read_record(records, position)
-        offsets.append(base_offset + delta)
-        columns.timestamps.append(wrapped_timestamp(base_timestamp + (stamp >> 1)))
-        columns.values.append(records[value:stop] if stop >= value else None)
-        columns.tails.append(records[tail:position])
-    return columns, position
+    run = _Run(records, base_timestamp)
+    run.read_each(count)
+    offsets = [base_offset + delta for delta in run.deltas]
+    timestamps = run.timestamps
+    if not -_FAR < base_timestamp < _FAR:
+        timestamps = [*map(wrapped_timestamp, timestamps)]
+    return Columns(offsets, timestamps, run.values, run.tails, run.bare), run.position
 
 
 def _read_record(records: bytes, position: int) -> tuple[int, int, int, int, int, int]:
