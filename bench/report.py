@@ -189,6 +189,8 @@ def _tables_of_rules(
                 ("bytes/account", _number("bytes_an_account", ",.0f")),
                 ("commit ms", _number("commit_ms", ".0f")),
                 ("at most", _number("commit_ms_most", ",.0f")),
+                ("saving ms", _number("saving_ms", ".1f")),
+                ("at most", _number("saving_ms_most", ",.0f")),
             ],
         ),
     ]

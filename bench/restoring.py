@@ -24,7 +24,10 @@ from broker.ports import free_ports
 _KILLED_AT = 0.97  # of the records
 _PATIENCE_S = 180.0
 _LOOK_S = 0.05
-_COMMITS = "detector_commit_duration_seconds"
+_DURATIONS = {
+    "commit_ms": "detector_commit_duration_seconds",
+    "saving_ms": "detector_state_save_duration_seconds",
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def _row(broker: Broker, system: System, topic: str, payments: int, alone_mb: fl
         written = [names[name] for name in VERDICTS]
         with Ends(broker, written) as ends, running(system, variables) as its:
             _wait_for(ends, its, payments * _KILLED_AT)
-            commits = _commits(system.variables["METRICS_PORT"])
+            durations = _durations(system.variables["METRICS_PORT"])
             its.kill()
         with running(system, variables) as its:
             found = _restored(its)
@@ -82,7 +85,7 @@ def _row(broker: Broker, system: System, topic: str, payments: int, alone_mb: fl
         "live_s": found.live_s,
         "memory_mb": found.memory_mb,
         "bytes_an_account": (found.memory_mb - alone_mb) * 1e6 / accounts,
-        **commits,
+        **durations,
     }
 
 
@@ -121,18 +124,20 @@ def _lines(its: Running) -> list[dict[str, Any]]:
     return [line for line in said if line["event"] == "restored"]
 
 
-def _commits(port: str) -> Row:
-    """The mean of all commits, and a bound that none was longer than, in milliseconds."""
+def _durations(port: str) -> Row:
+    """The mean of all commits, and of what the loop did before them, and bounds that none of them
+    was longer than, in milliseconds."""
     with urllib.request.urlopen(f"http://localhost:{port}/metrics", timeout=10) as answer:
         lines = [line.rpartition(" ") for line in answer.read().decode().splitlines()]
-    found = {name: float(value) for name, _, value in lines if name.startswith(_COMMITS)}
-    count = found[f"{_COMMITS}_count"]
-    bounds = [
-        float(name.split('"')[1])
-        for name, value in found.items()
-        if "_bucket" in name and value >= count
-    ]
-    return {
-        "commit_ms": found[f"{_COMMITS}_sum"] / count * 1000,
-        "commit_ms_most": min(bounds) * 1000,
-    }
+    row: Row = {}
+    for column, metric in _DURATIONS.items():
+        found = {name: float(value) for name, _, value in lines if name.startswith(metric)}
+        count = found[f"{metric}_count"]
+        bounds = [
+            float(name.split('"')[1])
+            for name, value in found.items()
+            if "_bucket" in name and value >= count
+        ]
+        row[column] = found[f"{metric}_sum"] / count * 1000
+        row[f"{column}_most"] = min(bounds) * 1000
+    return row

@@ -242,7 +242,9 @@ class _Life:
 
     def before_commit(self, offsets: Mapping[int, int]) -> None:
         if self.stream is not None:  # it is open before there is anything to commit
+            began = time.monotonic()
             self._state.committing(self.stream, offsets)
+            self._metrics.saved(time.monotonic() - began)
 
 
 class _Report:

@@ -134,10 +134,11 @@ class Memory:
 
     # -- saving
 
-    def save(self, now_s: float) -> list[Saved]:
-        """What is to be saved as of `next_offset`, in the same commit; `now_s` is monotonic."""
+    def save(self, now_s: float, partitions: int = 1) -> list[Saved]:
+        """What is to be saved as of `next_offset`, in a commit of so many partitions; `now_s` is
+        monotonic."""
         until = max(self.next_offset - self._bounds.replay_records, self._reached(now_s))
-        due = islice(self._due(until), self._bounds.a_commit)
+        due = islice(self._due(until), -(-self._bounds.a_commit // partitions))
         void: list[Saved] = [(source, None) for source in self._void]
         self._void.clear()
         most_warm = self._most_warm

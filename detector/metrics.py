@@ -20,7 +20,7 @@ from detector.memory import Memory
 from detector.routing import Routed
 from detector.rules import Rules
 
-_COMMIT_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
+_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 
 
 @dataclass
@@ -59,11 +59,9 @@ class Metrics:
             "detector_rules_refused", "Published rules that could not be used", registry=registry
         )
         self._in_force = self._gauge("rules_in_force", "1 for the rules in force", "version")
-        self._commits = Histogram(
-            "detector_commit_duration_seconds",
-            "Duration of commits",
-            buckets=_COMMIT_BUCKETS_S,
-            registry=registry,
+        self._commits = self._durations("commit", "Duration of commits")
+        self._savings = self._durations(
+            "state_save", "Of what the loop does before a commit: to save accounts"
         )
         self._aborts = Counter("detector_aborts", "Aborted Kafka transactions", registry=registry)
         self._rebalances = Counter(
@@ -86,6 +84,10 @@ class Metrics:
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(f"detector_{name}", meaning, labels, registry=self.registry)
+
+    def _durations(self, name: str, meaning: str) -> Histogram:
+        name = f"detector_{name}_duration_seconds"
+        return Histogram(name, meaning, buckets=_BUCKETS_S, registry=self.registry)
 
     def routed(self, routed: Routed, rules: Rules) -> None:
         """A batch was judged and sent; it counts when it is committed."""
@@ -149,6 +151,10 @@ class Metrics:
         self._read.inc(done.verdicts.total())
         self.committed_total.update(done.verdicts)
         self._commits.observe(seconds)
+
+    def saved(self, seconds: float) -> None:
+        """Accounts were saved, in a commit that is about to begin."""
+        self._savings.observe(seconds)
 
     def aborted(self) -> None:
         self._aborts.inc()

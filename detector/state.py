@@ -129,7 +129,8 @@ class State:
         timestamps: the brokers would refuse those of a clock that is wrong."""
         for partition in offsets:
             memory = self.memories[partition]
-            saved = memory.save(time.monotonic())  # which also keeps it within its bounds
+            # Which also keeps it within its bounds.
+            saved = memory.save(time.monotonic(), len(offsets))
             if self._config is None:
                 continue
             records: list[Record] = [(NO_TIMESTAMP, source, packed, ()) for source, packed in saved]

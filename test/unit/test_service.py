@@ -186,6 +186,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 def test_records_count_once_they_are_committed() -> None:
     metrics = Metrics(lambda: 0.0)
     metrics.routed(some_routed(), of_large_amounts(900))
+    metrics.saved(0.003)
     metrics.committing()
     metrics.routed(some_routed(), of_large_amounts(900))  # into the next Kafka transaction
     assert value(metrics, "detector_records_read_total") == 0
@@ -195,6 +196,7 @@ def test_records_count_once_they_are_committed() -> None:
     assert value(metrics, "detector_records_written_total", verdict="fraud") == 1
     assert value(metrics, "detector_dead_letters_total", error="not_json") == 1
     assert value(metrics, "detector_commit_duration_seconds_count") == 1
+    assert value(metrics, "detector_state_save_duration_seconds_sum") == 0.003
 
 
 def test_what_was_aborted_does_not_count() -> None:
