@@ -49,7 +49,7 @@ unit: .venv/installed ## the tests that need no Kafka: seconds
 	$(BIN)/python -m pytest test/unit test/contract
 
 .PHONY: bench
-bench: .venv/installed ## the speed beside that of its peers: 45 minutes; QUICK=1 takes 3 minutes
+bench: .venv/installed ## the speed beside that of its peers: over an hour; QUICK=1 takes 3 minutes
 	$(BIN)/python -m bench $(if $(QUICK),--quick)
 
 .PHONY: faults

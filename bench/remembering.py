@@ -64,7 +64,7 @@ def durability(broker: Broker, plan: Plan) -> list[Row]:
             write(broker, topic, accounts, payments)
             source = Input(topic, payments, _ANY, _FROM_BEGINNERS)
             turns = [(its.name, _turn(broker, its, source)) for its in variants.values()]
-            runs = in_turn(turns, 1)
+            runs = in_turn(turns, plan.rounds_of_rules)
         rows += [
             {"accounts": accounts, "saved": saved, **summary(runs[its.name])}
             for saved, its in variants.items()
