@@ -20,6 +20,7 @@ from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 from kafka.net import manager as connections
 from kafka.net.compat import KafkaNetClient
 from kafka.net.transport import KafkaTCPTransport
+from kafka.producer.transaction_manager import TransactionManager, TransactionState
 from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
@@ -158,6 +159,8 @@ class Producer(KafkaProducer):
         # A batch that is too large for its topic fails. The original splits it, and never
         # completes its result [18].
         self._sender._can_split = lambda _batch, _error: False
+        if self._transaction_manager is not None:
+            _complete_once(self._transaction_manager)
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -263,6 +266,18 @@ class Producer(KafkaProducer):
                 # next must go to these.
                 self._metadata.request_update()
                 ask_at = now + _ASK_S
+
+
+def _complete_once(manager: TransactionManager) -> None:
+    """Where the client begins a new epoch while a commit is under way [4], it completes the Kafka
+    transaction, and then the one that it has not begun, which raises in the sender's thread."""
+    complete = manager._complete_transaction
+
+    def complete_if_begun() -> None:
+        if TransactionState.is_transition_valid(manager._current_state, TransactionState.READY):
+            complete()
+
+    manager._complete_transaction = complete_if_begun
 
 
 class _NameBytes(bytes):

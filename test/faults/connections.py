@@ -145,6 +145,29 @@ def terminate_half_open(run: Run) -> float:
     return seconds
 
 
+def terminate_at(api: Api) -> Callable[[Run], float]:
+    """SIGTERM of a detector that waits for the answer to a request, which never comes; counted from
+    the connections' healing."""
+
+    def strike(run: Run) -> float:
+        victims: list[Detector] = []
+        with proxies_of(run) as proxies:
+
+            def silence(port: int) -> None:
+                for proxy in proxies:
+                    proxy.hold()
+                victims.append(_owner(run, port))
+
+            trap = Trap(api, after=False, hold=silence)
+            for proxy in proxies:
+                proxy.arm(trap)
+            wait_until(lambda: victims, api.name, TRAP_S)
+            run.stop(victims[0])
+        return run.flows_again(time.time())
+
+    return strike
+
+
 @contextmanager
 def proxies_of(run: Run) -> Iterator[list[Proxy]]:
     """All of them, healed at the end."""

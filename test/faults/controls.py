@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults import brokers, strikes
-from faults.connections import arrives_late, frozen_at, killed_at
+from faults.connections import arrives_late, frozen_at, killed_at, terminate_at
 from faults.proxy import Api
 from faults.run import Result
 from faults.schedules import (
     BROKER_KILLED,
     KILL_ALL,
     SCALE,
-    TERMINATE_HALF_OPEN,
     Fault,
     Schedule,
 )
@@ -26,6 +25,9 @@ OFFSETS_DELAYED = Fault("offsets arrive late", arrives_late(Api.SEND_OFFSETS, 7)
 KILL_AT_OFFSETS = Fault("SIGKILL as offsets are committed", killed_at(Api.COMMIT_OFFSETS))
 OFFSETS_REFUSED = Fault("SIGSTOP as offsets are sent", frozen_at(Api.SEND_OFFSETS))
 END_DELAYED = Fault("SIGSTOP as a Kafka transaction is ended", frozen_at(Api.END_TRANSACTION))
+TERMINATE_COMMITTING = Fault(
+    "SIGTERM while a commit has no answer", terminate_at(Api.END_TRANSACTION)
+)
 LEFT_ALONE = Fault("left alone", strikes.left_alone)
 AWAY = Fault("all brokers away", brokers.long_outage(30))
 
@@ -80,7 +82,7 @@ CONTROLS = [
     _control("without-6", "new_stream", [OFFSETS_DELAYED], "lost"),
     _control("without-7", "own_id", [LEFT_ALONE], "restless", long=True),
     _control("without-10", "committed_offsets patient", [END_DELAYED], "repeated", long=True),
-    _control("without-11", "limits", [TERMINATE_HALF_OPEN], "does not stop"),
+    _control("without-11", "limits", [TERMINATE_COMMITTING], "does not stop"),
     _control("without-12", "quiet", [AWAY], "log: ", long=True, hung_s=90),
     _control("without-14", "abort patient", [OFFSETS_REFUSED], "hung", long=True, hung_s=30),
 ]

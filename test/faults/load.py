@@ -55,6 +55,7 @@ class Load:
                 "partitioner": "murmur2_random",
                 "linger.ms": 25,
                 "message.timeout.ms": 0,  # never gives a record up
+                "queue.buffering.max.messages": 1_000_000,  # of an outage of half an hour
                 "reconnect.backoff.max.ms": 500,
                 "topic.metadata.refresh.interval.ms": 1_000,
                 "log_level": 0,

@@ -272,6 +272,21 @@ def test_a_batch_larger_than_its_topic_takes_fails(
     assert len(rows(read(kafka, topic, 1_000))) == 1_000
 
 
+def test_a_commit_that_finds_its_kafka_transaction_ended_raises_nothing_in_the_clients_thread(
+    kafka: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a new epoch has begun meanwhile."""
+    producer = BatchProducer(kafka.bootstrap_servers, transactional_id="ended")
+    try:
+        producer.take_transactional_id(30)
+        commit = producer._transaction_manager._begin_completing_transaction(committed=True)
+        producer._sender.wakeup()
+        assert commit.wait(30_000)
+    finally:
+        assert producer.close()
+    assert [line.getMessage() for line in caplog.records if line.levelname == "ERROR"] == []
+
+
 def test_topics_are_made_once_and_their_limits_known(
     kafka: Any, new_topic: Callable[..., str]
 ) -> None:
