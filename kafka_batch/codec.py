@@ -436,11 +436,16 @@ class HeaderFrame:
 
 def encode_tail(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
     """What of a record does not depend on its place: key, value and headers."""
-    if key is not None and value is not None and not headers:  # as most are
-        return b"".join((_varints[len(key)], key, _varints[len(value)], value, b"\x00"))
-    front = _NULL if key is None else _varints[len(key)] + key
-    middle = _NULL if value is None else _varints[len(value)] + value
-    return b"".join((front, middle, _varints[len(headers)], _encode_headers(headers)))
+    return b"".join(
+        (
+            _NULL if key is None else _varints[len(key)],
+            key or b"",
+            _NULL if value is None else _varints[len(value)],
+            value or b"",
+            _varints[len(headers)],
+            _encode_headers(headers) if headers else b"",
+        )
+    )
 
 
 def append_headers(tail: bytes, block: HeaderBlock, *, bare: bool = False) -> bytes:

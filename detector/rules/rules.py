@@ -1,10 +1,10 @@
 """The rules in force: compiled, with the headers that they write."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from detector.rules.account import FLOOR, Account
 from detector.rules.compiler import Hit, Judge, Program
@@ -26,6 +26,7 @@ from kafka_batch import HeaderBlock
 _KEPT_VERDICTS = 1 << 14  # amounts come again: a verdict is kept for the next time
 _OF_THE_PRICE = {"amount", "currency"}
 _OF_THE_RECORD = {*_OF_THE_PRICE, "source", "target"}
+_Made = TypeVar("_Made")
 
 
 class Verdict(NamedTuple):
@@ -55,42 +56,16 @@ class _Noted(dict[tuple[int, ...], Verdict | None]):
         return verdict
 
 
-class _Judges(dict[bytes, Judge]):
-    """By currency."""
+class _ByCurrency(dict[bytes, _Made]):
+    """What is made of a currency, when it first comes."""
 
-    def __init__(self, program: Program, inapplicable: Counter[int]) -> None:
+    def __init__(self, make: Callable[[bytes], _Made]) -> None:
         super().__init__()
-        self._program = program
-        self._inapplicable = inapplicable
+        self._make = make
 
-    def __missing__(self, currency: bytes) -> Judge:
-        judge = self._program.judge(currency.decode())
-        applicable = self._program.applicable(currency.decode())
-        left_out = {*range(len(self._program.rules))} - {*applicable}
-        if left_out:
-            judge = _counting(judge, self._inapplicable, left_out)
-        self[currency] = judge
-        return judge
-
-
-class _Rememberers(dict[bytes, Judge]):
-    """By currency."""
-
-    def __init__(self, program: Program) -> None:
-        super().__init__()
-        self._program = program
-
-    def __missing__(self, currency: bytes) -> Judge:
-        found = self[currency] = self._program.rememberer(currency.decode())
-        return found
-
-
-class _Amounts(dict[bytes, Amounts]):
-    """By currency."""
-
-    def __missing__(self, currency: bytes) -> Amounts:
-        found = self[currency] = Amounts(currency)
-        return found
+    def __missing__(self, currency: bytes) -> _Made:
+        made = self[currency] = self._make(currency)
+        return made
 
 
 def _counting(judge: Judge, counts: Counter[int], places: Iterable[int]) -> Judge:
@@ -117,9 +92,10 @@ class Rules:
         self.inapplicable: Counter[int] = Counter()
         self.program = Program(book, most_events, self._failed)
         self.layout = self.program.layout
-        self.amounts = _Amounts()
-        self.judges = _Judges(self.program, self.inapplicable)
-        self.rememberers = _Rememberers(self.program)  # of what was judged before
+        self.amounts = _ByCurrency(Amounts)
+        self.judges = _ByCurrency(self._judge)
+        # Of what was judged before.
+        self.rememberers = _ByCurrency(lambda its: self.program.rememberer(its.decode()))
         self._reasons = Reasons(self.program.rules, book.version)
         self._noted = _Noted(self._reasons)
         features = {name for rule in self.program.rules for name in _features(rule)}
@@ -146,6 +122,12 @@ class Rules:
         if not hits:
             return INNOCENT
         return self.verdict(hits, Payment(time_ms, amount, currency, source, target), account)
+
+    def _judge(self, currency: bytes) -> Judge:
+        judge = self.program.judge(currency.decode())
+        applicable = self.program.applicable(currency.decode())
+        left_out = {*range(len(self.program.rules))} - {*applicable}
+        return _counting(judge, self.inapplicable, left_out) if left_out else judge
 
     def _verdict_on_price(self, text: bytes) -> Verdict:
         """The verdict on a plain transaction that the screen holds, by its price alone."""
