@@ -63,10 +63,8 @@ def cut_at(api: Api, *, after: bool) -> Callable[[Run], float]:
 
     def strike(run: Run) -> float:
         trap = Trap(api, after)
-        with proxies_of(run) as proxies:
-            for proxy in proxies:
-                proxy.arm(trap)
-            assert trap.sprung.wait(TRAP_S), f"no {api.name} in {TRAP_S} s"
+        with proxies_of(run):
+            spring(run, trap)
         return run.flows_again(time.time())
 
     return strike
@@ -80,10 +78,8 @@ def killed_at(api: Api) -> Callable[[Run], float]:
             _owner(run, port).signal(signal.SIGKILL)
 
         trap = Trap(api, after=False, strike=kill)
-        with proxies_of(run) as proxies:
-            for proxy in proxies:
-                proxy.arm(trap)
-            assert trap.sprung.wait(TRAP_S), f"no {api.name} in {TRAP_S} s"
+        with proxies_of(run):
+            spring(run, trap)
         return run.flows_again(time.time())
 
     return strike
@@ -99,9 +95,7 @@ def arrives_late(api: Api, seconds: float) -> Callable[[Run], float]:
 
     def strike(run: Run) -> float:
         trap = Trap(api, after=False, hold=lambda _: time.sleep(seconds))
-        for proxy in run.world.proxies.values():
-            proxy.arm(trap)
-        assert trap.sprung.wait(TRAP_S), f"no {api.name} in {TRAP_S} s"
+        spring(run, trap)
         return run.flows_again(time.time())
 
     return strike
@@ -121,8 +115,7 @@ def frozen_at(api: Api) -> Callable[[Run], float]:
             struck.append(owner)
 
         trap = Trap(api, after=False, hold=freeze)
-        for proxy in run.world.proxies.values():
-            proxy.arm(trap)
+        spring(run, trap)
         wait_until(lambda: struck, f"{api.name}, and then SIGCONT", TRAP_S)
         time.sleep(2)  # it has arrived
         struck[0].signal(signal.SIGCONT)
@@ -158,14 +151,19 @@ def terminate_at(api: Api) -> Callable[[Run], float]:
                     proxy.hold()
                 victims.append(_owner(run, port))
 
-            trap = Trap(api, after=False, hold=silence)
-            for proxy in proxies:
-                proxy.arm(trap)
+            spring(run, Trap(api, after=False, hold=silence))
             wait_until(lambda: victims, api.name, TRAP_S)
             run.stop(victims[0])
         return run.flows_again(time.time())
 
     return strike
+
+
+def spring(run: Run, trap: Trap) -> None:
+    """Sets a trap in front of every node, and waits until it has sprung."""
+    for proxy in run.world.proxies.values():
+        proxy.arm(trap)
+    assert trap.sprung.wait(TRAP_S), f"no {trap.api.name} in {TRAP_S} s"
 
 
 @contextmanager
