@@ -10,7 +10,7 @@ from detecting import wait_until
 from faults.detectors import Detector
 from faults.proxy import Api, Proxy, Trap
 from faults.run import Run
-from faults.strikes import SESSION_S, await_members, sleep_until
+from faults.strikes import SESSION_S, sleep_until
 
 TRAP_S = 60.0
 
@@ -134,7 +134,7 @@ def terminate_half_open(run: Run) -> float:
         run.stop(victim)
     seconds = run.flows_again(time.time())
     run.add()
-    await_members(run, len(run.detectors))
+    run.await_members(len(run.detectors))
     return seconds
 
 

@@ -9,8 +9,7 @@ from kafka.structs import OffsetAndMetadata
 from faults.brokers import some_input
 from faults.checker import committed_offsets, read_back
 from faults.oracle import PARTITIONS
-from faults.run import Run
-from faults.strikes import MEMBERS_S
+from faults.run import PATIENCE_S, Run
 
 
 def partition_added(run: Run) -> float:
@@ -46,7 +45,7 @@ def input_made_anew(run: Run) -> float:
     run.gone += read_back(run.topics, [run.topics.transactions])
     with run.world.admin() as admin:
         admin.delete_topics([run.topics.transactions])
-        wait_until(lambda: _is_gone(run), "the input is deleted", MEMBERS_S)
+        wait_until(lambda: _is_gone(run), "the input is deleted", PATIENCE_S)
     time.sleep(run.random.uniform(0, 3))
     run.world.create(run.topics.transactions, PARTITIONS)
     since = time.time()
@@ -64,7 +63,7 @@ def gives_up(run: Run) -> float:
     and is started again ever later; the others go on."""
     since = time.time()
     lost = run.add(LEGIT_TOPIC="nowhere")
-    wait_until(lambda: lost.said().count("restart-on-failure") > 2, "it is tried again", MEMBERS_S)
+    wait_until(lambda: lost.said().count("restart-on-failure") > 2, "it is tried again", PATIENCE_S)
     lines = lost.said().splitlines()
     tries = [line.split("with ")[1] for line in lines if "restart-on-failure" in line]
     if tries[:3] != [f"status 1; again in {pause} s" for pause in (0, 1, 2)]:

@@ -3,11 +3,12 @@
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from detecting import wait_until
+from kafka.errors import CoordinatorNotAvailableError
 
 from detector.settings import RULES_FILE
 from faults.checker import check, lag
@@ -20,6 +21,7 @@ from faults.world import World
 PER_SECOND = 500
 # Without output, or without an end: it won't come any more. What it should take is in the limits.
 HUNG_S = 150.0
+PATIENCE_S = 90.0
 STOPPED = ("exit after SIGTERM", 5.0)
 _LAST_WORDS = 1_500  # characters of a log
 
@@ -81,9 +83,11 @@ class Run:
         self.flow = Flow(world.direct, self.topics.legit, PARTITIONS)
 
     def start(self, count: int) -> None:
-        """Starts so many more detectors, and the load; returns when output flows."""
+        """Starts so many more detectors, and the load; returns when they share the partitions, and
+        output flows."""
         for _ in range(count):
             self.add()
+        self.await_members(len(self.detectors))
         since = time.time()
         self.load.flow()
         self.flows_again(since)
@@ -124,6 +128,22 @@ class Run:
         """
         wait_until(lambda: self.flow.again(since) is not None, "hung: no output", self._hung_s)
         return float(self.flow.again(since) or 0.0)
+
+    def await_members(self, count: int) -> None:
+        """Returns when the group has so many members, with partitions each.
+
+        Raises:
+            AssertionError: it has not, for a long time.
+        """
+
+        def there() -> bool:
+            with self.world.admin() as admin, suppress(CoordinatorNotAvailableError):
+                group = admin.describe_groups([self.topics.group])[self.topics.group]
+                owned = [member["member_assignment"] for member in group["members"]]
+                return len(owned) == count and all(owned)
+            return False  # a cluster's first group has no coordinator for a moment
+
+        wait_until(there, f"{count} members: {self.said()}", PATIENCE_S)
 
     def all_judged(self) -> None:
         """Returns when the group has committed all there is.

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from detecting import wait_until
 
 from faults.detectors import Detector
-from faults.run import Run
+from faults.run import PATIENCE_S, Run
 
 SESSION_S = 8.0
-MEMBERS_S = 90.0
 
 
 def kill(run: Run) -> float:
@@ -36,14 +35,14 @@ def terminate(run: Run) -> float:
     seconds = run.flows_again(since)
     run.stop(victim)
     run.add()
-    await_members(run, len(run.detectors))
+    run.await_members(len(run.detectors))
     return seconds
 
 
 def terminate_joining(run: Run) -> float:
     """SIGTERM of a detector that is about to join the group, or has just begun to."""
     newcomer = run.add()
-    wait_until(lambda: "judging" in newcomer.said(), f"it starts: {newcomer.said()}", MEMBERS_S)
+    wait_until(lambda: "judging" in newcomer.said(), f"it starts: {newcomer.said()}", PATIENCE_S)
     run.a_moment()
     since = newcomer.told_to_stop()
     seconds = run.flows_again(since)
@@ -58,7 +57,7 @@ def zombie(run: Run) -> float:
     sleep_until(since + SESSION_S + 3)
     victim.signal(signal.SIGCONT)
     run.flows_again(time.time())
-    await_members(run, len(run.detectors))
+    run.await_members(len(run.detectors))
     return seconds
 
 
@@ -92,7 +91,7 @@ def scale(run: Run) -> float:
     for _ in range(2):
         run.add()
         since = time.time()
-        await_members(run, len(run.detectors))
+        run.await_members(len(run.detectors))
         worst = max(worst, run.flows_again(since))
     while len(run.detectors) > 1:
         since = time.time()
@@ -100,7 +99,7 @@ def scale(run: Run) -> float:
         worst = max(worst, run.flows_again(since))
     while len(run.detectors) < before:
         run.add()
-    await_members(run, before)
+    run.await_members(before)
     return worst
 
 
@@ -116,18 +115,6 @@ def clock_jumps(words: str) -> Callable[[Run], float]:
         return max(seconds, run.flows_again(time.time()))
 
     return strike
-
-
-def await_members(run: Run, count: int) -> None:
-    """Returns when so many detectors have partitions each."""
-
-    def there() -> bool:
-        with run.world.admin() as admin:
-            group = admin.describe_groups([run.topics.group])[run.topics.group]
-        owned = [member["member_assignment"] for member in group["members"]]
-        return len(owned) == count and all(owned)
-
-    wait_until(there, f"{count} members: {run.said()}", MEMBERS_S)
 
 
 def _frozen(run: Run) -> tuple[Detector, float]:
