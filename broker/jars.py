@@ -129,4 +129,5 @@ def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
 def first_error(output: str) -> str:
     """The line of a program's output that most likely says what is wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Picked up ")]  # Java's word of options
     return next((line for line in lines if "ERROR" in line), (lines or ["it said nothing"])[0])

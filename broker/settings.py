@@ -27,6 +27,9 @@ def server_properties(brokers: int) -> dict[str, str]:
         "group.initial.rebalance.delay.ms": "0",
         # So long until others lead the partitions of a broker that is gone; by default 9 s.
         "broker.session.timeout.ms": "6000",
+        # So long does a broker wait for another one that is silent, as to a marker that ends a
+        # Kafka transaction there, before it asks whoever leads by now; by default 30 s.
+        "request.timeout.ms": "5000",
         # A killed client's open Kafka transaction holds back readers of committed records until
         # the broker next looks for timed-out ones: by default every ten seconds. An only node that
         # was killed must not look before its old session is over, when its partitions are without

@@ -37,6 +37,8 @@ _PRODUCER = {
     "retry_backoff_ms": 1,
 }
 _TRANSACTION_TIMEOUT_MS = 8_000
+# A request to a broker that is silent is given up, and asked of the one that leads by now.
+_READER_REQUEST_MS = 3_000
 BATCH_BYTES = 256 << 10
 
 
@@ -104,6 +106,7 @@ class StreamConfig:
             **self.for_the_consumer(),
             "group_id": None,
             "group_instance_id": None,
+            "request_timeout_ms": _READER_REQUEST_MS,
             "auto_offset_reset": "none",  # what is gone must not be skipped in silence
         }
 

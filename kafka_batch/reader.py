@@ -11,6 +11,7 @@ from kafka_batch.consumer import BatchConsumer, Fetched
 from kafka_batch.errors import translated
 
 _WAIT_MS = 20
+_ASK_MS = 10_000  # several requests, each of which may be one to a broker that is silent
 _CLOSE_MS = 500
 
 
@@ -45,7 +46,7 @@ class PartitionReader:
         self._consumer.know(topic)
         with translated(None):
             self._consumer.assign([self._place])
-            first = int(self._consumer.beginning_offsets([self._place])[self._place])
+            first = int(self._consumer.beginning_offsets([self._place], _ASK_MS)[self._place])
         self.seek(first)
         return first
 
@@ -76,7 +77,7 @@ class PartitionReader:
     def end(self) -> int:
         """Behind the last record that was committed and follows none that is not."""
         with translated(None):
-            return int(self._consumer.end_offsets([self._place])[self._place])
+            return int(self._consumer.end_offsets([self._place], _ASK_MS)[self._place])
 
     @property
     def at_end(self) -> bool:

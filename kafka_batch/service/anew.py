@@ -11,12 +11,13 @@ from kafka_batch.service.stop import Stop
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
 _TOLD_AGAIN_S = 60.0  # where the reason is the same
-_STEADY_S = 60.0  # a run of that length begins with the first pause again
 
 
-def run_until_done(run: Callable[[], None], stop: Stop) -> None:
-    """Calls `run` until it returns; says why, and pauses ever longer, when it must start anew. The
-    same reason is told once a minute.
+def run_until_done(
+    run: Callable[[], None], stop: Stop, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Calls `run` until it returns; says why, and pauses, when it must start anew: ever longer,
+    where it did not last longer than the longest pause. The same reason is told once a minute.
 
     Raises:
         Whatever `run` raises that is not StartAnew.
@@ -24,17 +25,17 @@ def run_until_done(run: Callable[[], None], stop: Stop) -> None:
     log = structlog.get_logger("service")
     pause, told, told_at = _FIRST_PAUSE_S, "", 0.0
     while not stop.requested:
-        started = time.monotonic()
+        started = clock()
         try:
             return run()
         except StartAnew as reason:
             if stop.requested:
                 log.warning("stopping instead of starting anew", reason=str(reason))
                 return None
-            steady = time.monotonic() - started > _STEADY_S
-            pause = _FIRST_PAUSE_S if steady else min(2 * pause, _LONGEST_PAUSE_S)
-            if str(reason) != told or time.monotonic() > told_at + _TOLD_AGAIN_S:
-                told, told_at = str(reason), time.monotonic()
+            lasted = clock() - started > _LONGEST_PAUSE_S
+            pause = _FIRST_PAUSE_S if lasted else min(2 * pause, _LONGEST_PAUSE_S)
+            if str(reason) != told or clock() > told_at + _TOLD_AGAIN_S:
+                told, told_at = str(reason), clock()
                 log.warning("starting anew", reason=told, pause_s=pause)
             stop.sleep(pause)
     return None

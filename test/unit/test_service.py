@@ -51,6 +51,19 @@ def test_a_broken_run_is_started_anew_with_ever_longer_pauses_until_it_is_done()
     assert stop.pauses == [1, 2, 4, 5, 5, 5, 5]
 
 
+def test_a_run_that_lasted_begins_with_the_first_pause_again() -> None:
+    stop, now, lasts = Restless(), 0.0, iter([0, 0, 6, 0, None])
+
+    def run() -> None:
+        nonlocal now
+        if (seconds := next(lasts)) is not None:
+            now += seconds
+            raise StartAnew("no broker answers")
+
+    run_until_done(run, stop, clock=lambda: now)
+    assert stop.pauses == [1, 2, 0.5, 1]
+
+
 def test_why_it_starts_anew_is_told_when_it_changes() -> None:
     reasons = iter(["no answer", "no broker", "no broker", "no broker", "no answer"])
 
