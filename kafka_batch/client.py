@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -121,10 +121,27 @@ class PatientClient(KafkaNetClient):
 
 class EagerTransport(KafkaTCPTransport):
     """Takes all that a socket holds at once. The original takes 4 KiB a call, and after each call
-    waits for Python's global lock, which the thread that judges holds for 5 ms on end."""
+    waits for Python's global lock, which the thread that judges holds for 5 ms on end.
+
+    And stands it that another thread closes the connection, as it does whenever a client is closed:
+    while it waits for the socket, or is about to [19].
+    """
+
+    async def _read_from_sock(self) -> None:
+        await self._unless_closed(super()._read_from_sock())
+
+    async def _write_to_sock(self) -> None:
+        await self._unless_closed(super()._write_to_sock())
+
+    async def _unless_closed(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except ValueError:  # of a socket that can't be waited for
+            if not self._closed:
+                raise
 
     def _sock_recv(self) -> tuple[bytes, KafkaConnectionError | None]:
-        if self._sock is None:  # closed while it waited, e.g. for a request that timed out [19]
+        if self._sock is None:
             return b"", KafkaConnectionError("closed")
         received: list[bytes] = []
         try:

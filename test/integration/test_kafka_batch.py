@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from kafka.net import manager as connections
+from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaTCPTransport
 
 from kafka_batch import (
@@ -328,6 +329,29 @@ def test_a_connection_that_ends_is_an_error_without_a_traceback_for_any_first_cl
     closed = EagerTransport.__new__(EagerTransport)
     closed._sock = None
     assert isinstance(closed._sock_recv()[1], KafkaConnectionError)
+
+
+@pytest.mark.parametrize("is_reading", [True, False])
+def test_a_connection_that_another_thread_closes_as_it_is_about_to_wait_ends_without_a_traceback(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, is_reading: bool
+) -> None:
+    net = NetworkSelector()
+    near, far = socket.socketpair()
+    near.settimeout(0)
+    transport = EagerTransport(net, near)
+    wait = net._wait_io
+
+    def closed_before(*waiting: Any) -> None:
+        transport.close() if is_reading else transport.abort()
+        wait(*waiting)
+
+    monkeypatch.setattr(net, "_wait_io", closed_before)
+    transport.resume_reading() if is_reading else transport.write(b"a request")
+    for _ in range(3):
+        net.poll(timeout_ms=1)
+    far.close()
+    assert transport.is_closing()
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def test_a_broker_that_takes_connections_and_closes_them_is_tried_ever_later() -> None:
