@@ -1,9 +1,9 @@
 """What is remembered of the accounts of one input partition, and what of it is saved already.
 
 Accounts that were touched since they were last saved are *hot*, in the order of their first touch:
-the next to save stands in front. The others are *cold*: the bytes they were saved as, taken apart
-when next touched; but of not too many accounts those saved last stay as they are for a while,
-*warm*, as they may soon be hot again. So what is dirty needs no flag, and memory stays small.
+the next to save stands in front. Those that were saved since are *warm*, in the order of that.
+Those that were restored and not touched since are *cold*: the bytes they were saved as, taken apart
+when next touched. So what is dirty needs no flag.
 """
 
 import math
@@ -22,8 +22,6 @@ Saved = tuple[bytes, bytes | None]
 """An account and what it is saved as; nothing for one that is forgotten."""
 
 FORMAT = 2
-_MOST_WARM = 25_000
-_MANY = 4 * _MOST_WARM
 MANIFEST_KEY = b"#manifest"  # no account has a # in its name
 
 
@@ -117,8 +115,9 @@ class Memory:
 
     def lay_out(self, layout: Layout) -> None:
         """Other rules are in force: their windows take the place of the old ones."""
-        for account in chain(self.hot.values(), self._warm.values()):
-            layout.take_over(account, self.layout)
+        if layout.windows != self.layout.windows:
+            for account in chain(self.hot.values(), self._warm.values()):
+                layout.take_over(account, self.layout)
         self.layout = layout
 
     def become_partial(self) -> None:
@@ -138,12 +137,10 @@ class Memory:
         """What is to be saved as of `next_offset`, in a commit of so many partitions; `now_s` is
         monotonic."""
         until = max(self.next_offset - self._bounds.replay_records, self._reached(now_s))
-        due = islice(self._due(until), -(-self._bounds.a_commit // partitions))
+        due = [*islice(self._due(until), -(-self._bounds.a_commit // partitions))]
         void: list[Saved] = [(source, None) for source in self._void]
         self._void.clear()
-        most_warm = self._most_warm
-        saved = [self._save(source, keep_warm=most_warm > 0) for source in [*due]]
-        self._cool(most_warm)
+        saved = [self._save(source, account) for source, account in due]
         return [*void, *saved, *self._drop()]
 
     def manifest(self) -> Manifest:
@@ -170,42 +167,27 @@ class Memory:
             self._times.appendleft((past, until))
         return until
 
-    def _due(self, until: int) -> Iterator[bytes]:
+    def _due(self, until: int) -> Iterator[tuple[bytes, Account]]:
         everything = not self._bounds.replay_records
         for source, account in self.hot.items():
             if account[FIRST] >= until and not everything:
                 return
-            yield source
+            yield source, account
 
-    @property
-    def _most_warm(self) -> int:
-        """Where there are many accounts few are soon hot again: to pack the others a second time
-        would cost more than it spares."""
-        if len(self) > _MANY:
-            return 0
-        return min(_MOST_WARM, self._bounds.accounts // 2)
-
-    def _save(self, source: bytes, *, keep_warm: bool) -> Saved:
-        account = self.hot.pop(source)
+    def _save(self, source: bytes, account: Account) -> Saved:
         packed = self.layout.packed(account, self.next_offset)
+        del self.hot[source]
+        self._warm[source] = account
         self._stored += not account[STORED]
-        if keep_warm:
-            account[STORED] = True
-            self._warm[source] = account
-        else:
-            self._cold[source] = packed
+        account[STORED] = True
         return source, packed
-
-    def _cool(self, most: int) -> None:
-        """Takes those that were saved longest ago for cold, past so many."""
-        for source in [*islice(self._warm, max(0, len(self._warm) - most))]:
-            account = self._warm.pop(source)
-            self._cold[source] = self.layout.packed(account, self.next_offset)
 
     def _drop(self) -> Iterator[Saved]:
         """Forgets those saved longest ago, past what is kept."""
-        for source in [*islice(self._cold, max(0, len(self) - self._bounds.accounts))]:
-            account, _ = self.layout.unpacked(self._cold.pop(source), 0)
+        past = max(0, len(self) - self._bounds.accounts)
+        for source in [*islice(chain(self._cold, self._warm), past)]:
+            packed = self._cold.pop(source, None)
+            account = self.layout.unpacked(packed, 0)[0] if packed else self._warm.pop(source)
             self.dropped += 1
             self.dropped_until = max(self.dropped_until, account[LAST], account[FLOOR])
             self._stored -= 1

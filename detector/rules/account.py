@@ -1,4 +1,4 @@
-"""What is remembered of an account: one array of 64-bit words, which is saved as it stands.
+"""What is remembered of an account: an array of 64-bit words, which is saved as it stands.
 
 To judge a payment takes a microsecond or two where an account is in the processor's cache. It
 hardly ever is, there are too many; and each place in memory that must be fetched takes a tenth of a
@@ -14,12 +14,13 @@ takes less than half of their memory, and to save it is to copy it.
     FIRST     the input offset of the first payment since the account was last saved
     STORED    whether it was ever saved
     then, for each window whose sum the rules in force follow: where its first payment stands, and
-    a sum that is no less than its own: what left the window is taken off when somebody asks; the
-    older payees, up to 32 different ones, the one paid last at the end; then the payments, in order
-    of event time, equal ones in offset order: time, amount, payee; three words each.
+    a sum that is no less than its own: what left the window is taken off when somebody asks; then
+    the payments, in order of event time, equal ones in offset order: time, amount, payee; three
+    words each.
 
 Times are in milliseconds since the epoch, amounts in minor units, offsets those of the input, and a
-payee is a number (`payee_of`). What doesn't fit into words is kept beside them.
+payee is a number (`payee_of`). Beside the words is what few accounts have: older payees, and what
+doesn't fit into words.
 """
 
 from array import array
@@ -64,11 +65,19 @@ class Mixed(NamedTuple):
     statistics: dict[int, Statistics]
 
 
+NO_PAYEES = array("q")
+
+
 class Account(array):  # type: ignore[type-arg]  # Python 3.11 has no array[int]
-    """The words, and what they don't hold."""
+    """The words, and what they don't hold.
 
-    __slots__ = ("mixed",)
+    `older` are the payees of payments that are no longer kept, and of some that are: up to 32
+    different ones, the one paid last at the end. It is replaced, never changed.
+    """
 
+    __slots__ = ("mixed", "older")
+
+    older: "array[int]"
     mixed: Mixed | None
 
 

@@ -57,7 +57,7 @@ class Program:
         self.rules = tuple(rule for rule in book.rules if rule.mode is not Mode.OFF)
         self.window_ms = max((rule.window_ms or 0 for rule in self.rules), default=0)
         self._windows = sorted({w for rule in self.rules for w in followed(rule)})
-        self.layout = Layout(len(self._windows), self.window_ms + LATE_MS, most_events)
+        self.layout = Layout(self._windows, self.window_ms + LATE_MS, most_events)
         self._failed = failed
         self._fast_ones: dict[object, Judge] = {}  # by what a currency means to the rules
         self._telling: dict[str, Judge] = {}  # by currency

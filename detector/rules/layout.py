@@ -3,7 +3,7 @@
 import struct
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import msgspec
@@ -18,6 +18,7 @@ from detector.rules.account import (
     MOST_AMOUNT,
     MOST_PAYEES,
     NEVER,
+    NO_PAYEES,
     NUMBER,
     OLDER,
     SQUARES,
@@ -49,31 +50,31 @@ _decode = msgspec.msgpack.Decoder().decode
 class Layout:
     """Where what stands in an account, and how long and how many payments are kept.
 
-    `windows` is the number of windows whose sum is followed; `keep_ms` for how long payments are
-    kept behind the greatest event time, and `most` how many.
+    `windows` are those whose sum is followed, in milliseconds; `keep_ms` is for how long payments
+    are kept behind the greatest event time, and `most` how many.
     """
 
-    def __init__(self, windows: int, keep_ms: int, most: int) -> None:
-        self.heads = range(HEADS, HEADS + 2 * windows, 2)
-        self.older = HEADS + 2 * windows
-        self.start = self.older + MOST_PAYEES
+    def __init__(self, windows: Sequence[int], keep_ms: int, most: int) -> None:
+        self.windows = tuple(windows)
+        self.start = HEADS + 2 * len(windows)
+        self.heads = range(HEADS, self.start, 2)
         self.full = self.start + STRIDE * most
         self.keep_ms = keep_ms
-        self._heads = array("q", [self.start, 0] * windows)
+        self._heads = array("q", [self.start, 0] * len(windows))
         self._heads_as_bytes = self._heads.tobytes()
-        self._new = array("q", [0] * HEADS) + self._heads + array("q", [0] * MOST_PAYEES)
+        self._new = array("q", [0] * HEADS) + self._heads
 
     def new(self, time_ms: int, currency: bytes, offset: int, floor: int = NEVER) -> Account:
         """An account that has paid nothing yet."""
         account = Account("q", self._new)
         account[LAST], account[CURRENCY] = time_ms, code_of(currency)
         account[FLOOR], account[FIRST] = floor, offset
-        account.mixed = None
+        account.older, account.mixed = NO_PAYEES, None
         return account
 
     def take_over(self, account: Account, other: "Layout") -> None:
         """An account that was laid out otherwise."""
-        account[HEADS : other.older] = self._heads
+        account[HEADS : other.start] = self._heads
         self.reset(account)
 
     def drop(self, account: Account, count: int) -> None:
@@ -123,10 +124,9 @@ class Layout:
         recent = account[self.start + account[FOLDED] + 2 : -STRIDE : STRIDE]
         if payee in recent and len(recent) <= MOST_PAYEES:
             return True
-        older = account[self.older : self.older + account[OLDER]]
-        if payee not in older and payee not in recent:
+        if payee not in account.older and payee not in recent:
             return False
-        latest = dict.fromkeys(reversed(older + recent))
+        latest = dict.fromkeys(reversed(account.older + recent))
         return payee in islice(latest, MOST_PAYEES)
 
     def outgrow(self, account: Account, statistics: Statistics) -> None:
@@ -145,12 +145,10 @@ class Layout:
     def remember(self, account: Account, payees: Iterable[int]) -> None:
         """Makes payees the latest of the older ones, and forgets those that were paid longest
         ago."""
-        older, number = self.older, account[OLDER]
-        known = [*account[older : older + number], *payees]
+        known = [*account.older, *payees]
         latest = dict.fromkeys(known[::-1])  # the last one first
-        kept = array("q", [*latest][MOST_PAYEES - 1 :: -1])
-        account[older : older + len(kept)] = kept
-        account[OLDER] = len(kept)
+        account.older = array("q", [*latest][MOST_PAYEES - 1 :: -1])
+        account[OLDER] = len(account.older)
 
     def reset(self, account: Account) -> None:
         """Sets every window to all that is kept."""
@@ -164,12 +162,12 @@ class Layout:
     def packed(self, account: Account, as_of: int) -> bytes:
         """The account as it is saved: all that doesn't depend on the rules in force, and up to
         which offset of the input (not included) it is complete."""
-        words, older = account.tobytes(), _WORD_BYTES * self.older
+        words = account.tobytes()
         return b"".join(
             (
                 _FRONT.pack(as_of, len(account) - self.start),
                 words[:_SAVED],
-                words[older : older + _WORD_BYTES * account[OLDER]],
+                account.older.tobytes(),
                 words[_WORD_BYTES * self.start :],
                 b"" if account.mixed is None else _packed(account.mixed),
             )
@@ -191,11 +189,10 @@ class Layout:
                 packed[_FRONT.size : _BODY],
                 _TOUCHED.pack(offset, 1),
                 self._heads_as_bytes,
-                packed[_BODY:payments],
-                bytes(_WORD_BYTES * (MOST_PAYEES - older)),
                 packed[payments:end],
             )
             account = Account("q", b"".join(words))
+            account.older = array("q", packed[_BODY:payments]) if older else NO_PAYEES
             account.mixed = None if currency else _unpacked(packed[end:])
         except (struct.error, msgspec.MsgspecError, TypeError, IndexError, ValueError) as error:
             raise ValueError(f"not a saved account: {error}") from error

@@ -9,7 +9,6 @@ from typing import Any
 from detector.rules.account import (
     LAST,
     NUMBER,
-    OLDER,
     SQUARES,
     STRIDE,
     Account,
@@ -52,8 +51,7 @@ class View:
 
     def seen(self, target: bytes) -> bool:
         """Whether the target is among those paid last."""
-        older = self._layout.older
-        return payee_of(target) in self._account[older : older + self._account[OLDER]]
+        return payee_of(target) in self._account.older
 
     def count(self, window_ms: int) -> int:
         return (self._stop - self._since(window_ms)) // STRIDE

@@ -6,7 +6,10 @@ import pytest
 from rulebooks import shipped
 
 from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory, Saved
+from detector.rules import Rules
 from detector.rules.account import FLOOR, NEVER, NUMBER
+from detector.rules.compiler import Hit
+from detector.rules.file import load
 
 RULES = shipped()
 JUDGE = RULES.program.judge("USD")
@@ -23,7 +26,7 @@ def pay(memory: Memory, source: bytes, offset: int, time_ms: int = 0) -> None:
     memory.next_offset = offset + 1
 
 
-def load(memory: Memory, saved: Sequence[Saved]) -> None:
+def put_in(memory: Memory, saved: Sequence[Saved]) -> None:
     """As a batch of the topic gives them."""
     sources, packed = zip(*saved, strict=True)
     assert memory.load(sources, packed) is None
@@ -95,7 +98,7 @@ def test_accounts_past_what_is_kept_are_dropped_and_those_that_are_new_may_lack_
 def test_what_was_saved_is_taken_up_where_it_was_left() -> None:
     before, after = a_memory(replay_records=0), a_memory()
     pay(before, b"a", 0)
-    load(after, before.save(now_s=0))
+    put_in(after, before.save(now_s=0))
     assert after.loaded(before.manifest()) is None
     assert after.touch_again(b"a", 0, b"USD", 0) is None
     assert list(after.hot) == []
@@ -117,26 +120,65 @@ def test_what_was_replayed_is_saved_with_the_next_commit() -> None:
 def test_an_account_that_was_saved_takes_up_the_payments_that_came_after() -> None:
     before, after = a_memory(replay_records=0), a_memory()
     pay(before, b"a", 0)
-    load(after, before.save(now_s=0))
+    put_in(after, before.save(now_s=0))
     account = after.touch_again(b"a", 0, b"USD", 1)
     assert account is after.hot[b"a"]
     assert account[NUMBER] == 1
     assert len(after) == 1
 
 
-def test_of_many_accounts_those_that_were_saved_go_on_as_well(
-    monkeypatch: pytest.MonkeyPatch,
+def test_of_those_saved_accounts_that_were_not_touched_since_a_restart_are_dropped_first() -> None:
+    before, after = a_memory(replay_records=0), a_memory(replay_records=0, accounts=2)
+    for offset, source in enumerate([b"a", b"b"]):
+        pay(before, source, offset, time_ms=1_000)
+    put_in(after, before.save(now_s=0))
+    assert after.loaded(before.manifest()) is None
+    pay(after, b"a", 2, time_ms=2_000)
+    pay(after, b"c", 3, time_ms=3_000)
+    assert after.save(now_s=0)[-1] == (b"b", None)
+    assert (after.dropped, after.dropped_until, after.manifest().accounts) == (1, 1_000, 2)
+    pay(after, b"d", 4, time_ms=4_000)
+    assert after.save(now_s=0)[-1] == (b"a", None)
+    assert (after.dropped, after.dropped_until, after.manifest().accounts) == (2, 2_000, 2)
+
+
+SUM_OF = """
+  - name: sum_of_{window}
+    mode: active
+    params: {{window: {window}, limit: {{"*": 250}}}}
+    observed: sum(window)
+    threshold: limit
+    reason: "{{observed}} within {{window}}."
+"""
+
+
+@pytest.mark.parametrize("after", [("1h",), ("2d",), ("2d", "1h")])
+def test_where_other_rules_take_over_accounts_are_as_if_those_had_been_in_force_all_along(
+    after: Sequence[str],
 ) -> None:
-    memory = a_memory(replay_records=0)
-    pay(memory, b"a", 0)
-    memory.save(now_s=0)  # it stays warm
-    monkeypatch.setattr("detector.memory._MANY", 1)
-    for offset, source in enumerate([b"b", b"a", b"b"], start=1):
-        pay(memory, source, offset)
-        assert names(memory.save(now_s=0)) == [source]
-    assert memory.manifest().accounts == len(memory) == 2
-    for source in (b"a", b"b"):
-        assert memory.touch(source, 0, b"USD", 4)[NUMBER] == 2
+    def rules(*windows: str) -> Rules:
+        texts = [SUM_OF.format(window=window) for window in windows]
+        return Rules(load("format: 1\nrules:\n" + "".join(texts)))
+
+    def remember(memory: Memory, its: Rules, offset: int) -> list[Hit]:
+        time_ms = offset * 1_200_000  # 20 minutes
+        account = memory.hot.get(b"a") or memory.touch(b"a", time_ms, b"USD", offset)
+        return its.judges[b"USD"](account, time_ms, 10_000, b"payee", b"USD", b"a")
+
+    old, new = rules("1h"), rules(*after)
+    for is_saved in (False, True):
+        switched, all_along = (
+            Memory(old.layout, Bounds(replay_records=0)),
+            Memory(new.layout, Bounds(replay_records=0)),
+        )
+        for offset in range(4):
+            remember(switched, old, offset)
+            remember(all_along, new, offset)
+        if is_saved:
+            switched.save(now_s=0)
+        switched.lay_out(new.layout)
+        for offset in range(4, 12):
+            assert remember(switched, new, offset) == remember(all_along, new, offset)
 
 
 def test_a_topic_that_lacks_accounts_is_found_out() -> None:
@@ -147,8 +189,8 @@ def test_a_topic_that_lacks_accounts_is_found_out() -> None:
 
 def test_an_account_that_was_dropped_is_not_loaded() -> None:
     memory = a_memory()
-    load(memory, [(b"a", b"..."), (b"b", b"...")])
-    load(memory, [(b"a", None), (b"b", None), (b"c", None), (b"b", b"...")])
+    put_in(memory, [(b"a", b"..."), (b"b", b"...")])
+    put_in(memory, [(b"a", None), (b"b", None), (b"c", None), (b"b", b"...")])
     assert len(memory) == 1
 
 
@@ -166,7 +208,7 @@ def test_no_account_has_the_manifests_name() -> None:
 
 def test_where_the_input_is_another_all_is_forgotten_in_the_topic_too() -> None:
     memory = a_memory()
-    load(memory, [(b"a", RULES.layout.packed(RULES.layout.new(0, b"USD", 0), 1))])
+    put_in(memory, [(b"a", RULES.layout.packed(RULES.layout.new(0, b"USD", 0), 1))])
     memory.start_over()
     pay(memory, b"a", 0)
     assert memory.hot[b"a"][NUMBER] == 1
