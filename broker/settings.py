@@ -30,6 +30,9 @@ def server_properties(brokers: int) -> dict[str, str]:
         # So long does a broker wait for another one that is silent, as to a marker that ends a
         # Kafka transaction there, before it asks whoever leads by now; by default 30 s.
         "request.timeout.ms": "5000",
+        # And for a controller that is: another one is elected within seconds, but whoever had asked
+        # the old one, say for producer ids, or to shrink a set of replicas, would wait 30 s.
+        "controller.socket.timeout.ms": "3000",
         # A killed client's open Kafka transaction holds back readers of committed records until
         # the broker next looks for timed-out ones: by default every ten seconds. An only node that
         # was killed must not look before its old session is over, when its partitions are without

@@ -26,6 +26,7 @@ class Flow:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
+                "socket.timeout.ms": 3_000,  # else it waits a minute for a broker that is silent
                 "reconnect.backoff.max.ms": 500,
                 "topic.metadata.refresh.interval.ms": 1_000,
                 "log_level": 0,

@@ -56,6 +56,8 @@ class Load:
                 "linger.ms": 25,
                 "message.timeout.ms": 0,  # never gives a record up
                 "queue.buffering.max.messages": 1_000_000,  # of an outage of half an hour
+                "socket.timeout.ms": 3_000,  # else it waits a minute for a broker that is silent
+                "request.timeout.ms": 3_000,
                 "reconnect.backoff.max.ms": 500,
                 "topic.metadata.refresh.interval.ms": 1_000,
                 "log_level": 0,
