@@ -31,7 +31,8 @@ _HEADERS: list[list[tuple[str, bytes | None]]] = [
 
 @dataclass
 class Written:
-    """What the load has done: the place of each value that the broker acknowledged."""
+    """What the load has done: the place of each value that the broker acknowledged; the
+    offset is negative where librdkafka was not told it."""
 
     places: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # partition, offset
     planted: dict[bytes, str] = field(default_factory=dict)  # malformed values -> error code
@@ -134,6 +135,8 @@ class Load:
     def _acknowledged(self, error: Any, message: Any) -> None:
         self.written.answered += 1
         if error is None:
-            self.written.places[message.value()] = (message.partition(), message.offset())
+            offset = message.offset()
+            known = -1 if offset is None else offset  # none after an answer was lost
+            self.written.places[message.value()] = (message.partition(), known)
         else:
             self.written.failures.append(f"{message.value()!r}: {error}")
