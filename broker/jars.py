@@ -128,6 +128,7 @@ def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
 
 def first_error(output: str) -> str:
     """The line of a program's output that most likely says what is wrong."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Picked up ")]  # Java's word of options
+    every = map(str.strip, output.splitlines())
+    # Java tells first which options it "Picked up" from the environment.
+    lines = [line for line in every if line and not line.startswith("Picked up ")]
     return next((line for line in lines if "ERROR" in line), (lines or ["it said nothing"])[0])

@@ -19,8 +19,8 @@ takes less than half of their memory, and to save it is to copy it.
     words each.
 
 Times are in milliseconds since the epoch, amounts in minor units, offsets those of the input, and a
-payee is a number (`payee_of`). Beside the words is what few accounts have: older payees, and what
-doesn't fit into words.
+payee is a number (`payee_of`). Beside the words is what many accounts don't have: older payees, and
+what doesn't fit into words.
 """
 
 from array import array

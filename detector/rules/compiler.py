@@ -56,8 +56,8 @@ class Program:
     ) -> None:
         self.rules = tuple(rule for rule in book.rules if rule.mode is not Mode.OFF)
         self.window_ms = max((rule.window_ms or 0 for rule in self.rules), default=0)
-        self._windows = sorted({w for rule in self.rules for w in followed(rule)})
-        self.layout = Layout(self._windows, self.window_ms + LATE_MS, most_events)
+        windows = sorted({w for rule in self.rules for w in followed(rule)})
+        self.layout = Layout(windows, self.window_ms + LATE_MS, most_events)
         self._failed = failed
         self._fast_ones: dict[object, Judge] = {}  # by what a currency means to the rules
         self._telling: dict[str, Judge] = {}  # by currency
@@ -123,7 +123,7 @@ class Program:
         return judge
 
     def _fast(self, currency: str, rules: Sequence[int]) -> str:
-        layout, writer = self.layout, Fast(currency, self.layout, self._windows)
+        layout, writer = self.layout, Fast(currency, self.layout)
         due = layout.start + STRIDE * _PRUNED
         return _function(
             f"if time_ms < account[0] or account[1] != code or amount > {MOST_AMOUNT}:",

@@ -173,11 +173,11 @@ class Fast(Writer):
         "seen_target": "layout.seen(account, payee)",
     }
 
-    def __init__(self, currency: str, layout: Layout, windows: Sequence[int]) -> None:
+    def __init__(self, currency: str, layout: Layout) -> None:
         super().__init__(currency)
         self._start = layout.start
         self._heads = layout.heads
-        self._windows = windows
+        self._windows = layout.windows
 
     def feature(self, node: Feature) -> str:
         plain = node.name if node.name in _OF_THE_RECORD else self._PLAIN.get(node.name)

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, TopicPartition
 
 _POLL_S = 0.2
+# Settings of librdkafka: a broker that is gone, or silent, must not hold up what measures.
+IMPATIENT = {
+    "socket.timeout.ms": 3_000,  # by default a minute
+    "reconnect.backoff.max.ms": 500,
+    "topic.metadata.refresh.interval.ms": 1_000,
+    "log_level": 0,
+}
 
 
 @dataclass
@@ -26,10 +33,7 @@ class Flow:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "socket.timeout.ms": 3_000,  # else it waits a minute for a broker that is silent
-                "reconnect.backoff.max.ms": 500,
-                "topic.metadata.refresh.interval.ms": 1_000,
-                "log_level": 0,
+                **IMPATIENT,
             }
         )
         self._consumer.assign([TopicPartition(topic, n, 0) for n in range(partitions)])

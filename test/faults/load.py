@@ -8,6 +8,8 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from faults.flow import IMPATIENT
+
 # One half of the payments is of accounts that pay all the time, the other of many that hardly do.
 _ACCOUNTS = 64, 20_000
 _TICK_S = 0.2
@@ -57,11 +59,8 @@ class Load:
                 "linger.ms": 25,
                 "message.timeout.ms": 0,  # never gives a record up
                 "queue.buffering.max.messages": 1_000_000,  # of an outage of half an hour
-                "socket.timeout.ms": 3_000,  # else it waits a minute for a broker that is silent
-                "request.timeout.ms": 3_000,
-                "reconnect.backoff.max.ms": 500,
-                "topic.metadata.refresh.interval.ms": 1_000,
-                "log_level": 0,
+                "request.timeout.ms": IMPATIENT["socket.timeout.ms"],
+                **IMPATIENT,
             }
         )
         self._count = 0

@@ -21,7 +21,7 @@ from faults.world import World
 PER_SECOND = 500
 # Without output, or without an end: it won't come any more. What it should take is in the limits.
 HUNG_S = 150.0
-PATIENCE_S = 90.0
+PATIENCE_S = 90.0  # for anything else
 STOPPED = ("exit after SIGTERM", 5.0)
 _LAST_WORDS = 1_500  # characters of a log
 
@@ -143,7 +143,7 @@ class Run:
                 return len(owned) == count and all(owned)
             return False  # a cluster's first group has no coordinator for a moment
 
-        wait_until(there, f"{count} members: {self.said()}", PATIENCE_S)
+        wait_until(there, f"{count} members", PATIENCE_S)
 
     def all_judged(self) -> None:
         """Returns when the group has committed all there is.
