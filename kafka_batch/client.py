@@ -331,7 +331,8 @@ def _mend_the_client() -> None:
 
 
 class Consumer(KafkaConsumer):
-    """A consumer that leaves no thread behind when it can't be opened [16], and knows its lag."""
+    """A consumer that leaves no thread behind when it can't be opened [16], takes up the answer to
+    a join that a poll was too short for [28], and knows its lag."""
 
     def __init__(self, *topics: str, bootstrap_servers: str, **configs: Any) -> None:
         _mend_the_client()
@@ -347,6 +348,9 @@ class Consumer(KafkaConsumer):
         except KafkaTimeoutError:
             self._client.close()
             raise
+        coordinator = self._coordinator
+        is_due = coordinator.need_rejoin
+        coordinator.need_rejoin = lambda: coordinator.rejoining or is_due()
 
     def rejoin_as(self, member_id: str) -> None:
         """Joins the group under a member id that it may know; if it doesn't, under a new one."""

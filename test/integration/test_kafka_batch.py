@@ -418,6 +418,41 @@ def test_a_partition_that_was_paused_goes_on_while_another_one_flows(
         wait_until(all_read, "all of the slow one", 30)
 
 
+def test_a_join_that_takes_longer_than_a_poll_is_taken_up(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    """Where its leader joins again since a partition was added, and the answer comes late."""
+    topic = new_topic(1)
+    group = {"group_id": f"late-{topic}", **reading_from_the_start(kafka)}
+    with (
+        closing(BatchConsumer(topic, **group)) as consumer,
+        closing(Admin(kafka.bootstrap_servers)) as admin,
+    ):
+
+        def assigned() -> int:
+            consumer.poll(timeout_ms=50)
+            return len(consumer.assignment())
+
+        wait_until(lambda: assigned() == 1, "the only partition")
+        join = consumer._coordinator._do_join_and_sync_async
+        joins: list[bytes] = []
+
+        async def join_slowly() -> bytes:
+            joins.append(await join())
+            await consumer._net.sleep(0.2)  # while polls of 50 ms come and go
+            return joins[-1]
+
+        consumer._coordinator._do_join_and_sync_async = join_slowly
+        admin.create_partitions({topic: 2})
+
+        def joins_again() -> bool:
+            consumer.refresh_metadata(10)
+            return bool(assigned() and joins)
+
+        wait_until(joins_again, "a second join")
+        wait_until(lambda: assigned() == 2, "both partitions")
+
+
 def reading_from_the_start(kafka: Any) -> dict[str, Any]:
     return {
         "bootstrap_servers": kafka.bootstrap_servers,
