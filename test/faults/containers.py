@@ -23,6 +23,8 @@ from kafka_batch import StartAnew, describe_topics
 CONTAINERS = "containers"
 _PROJECT = "fraud-detector-faults"
 _NETWORK = "kafka-network"
+# An only broker looks for Kafka transactions that have timed out (8 s) every 10 s.
+_LEFT_OPEN_S = 18
 
 
 def docker(*words: str, **variables: str) -> str:
@@ -201,8 +203,8 @@ def _some(run: Run) -> str:
 FAULTS = [
     Fault("SIGKILL of a detector in its container", crash, 15),
     Fault("docker kill, docker start", kill, 15),
-    Fault("docker pause past the session, unpause", pause, 15),
-    Fault("docker network disconnect past the session, connect", disconnect, 15),
+    Fault("docker pause past the session, unpause", pause, _LEFT_OPEN_S),
+    Fault("docker network disconnect past the session, connect", disconnect, _LEFT_OPEN_S),
 ]
 
 
