@@ -330,9 +330,33 @@ def _mend_the_client() -> None:
     connections.KafkaTCPTransport = EagerTransport
 
 
+def _join_to_the_end(coordinator: Any) -> None:
+    """Where a poll ends while the leader of a group has handed the partitions out and waits for its
+    own, the client no longer sees why it should join, and never takes them up [28]."""
+    is_due = coordinator.need_rejoin
+    coordinator.need_rejoin = lambda: coordinator.rejoining or is_due()
+
+
+def _ask_for_offsets_anew(coordinator: Any) -> None:
+    """Where a poll is too short for the answer, the client keeps it for the next time that the same
+    partitions are asked for: another member may have had them in between, and gone on [29]."""
+    fetch = coordinator.fetch_committed_offsets_async
+    asked_in = coordinator._generation
+
+    async def fetch_of_this_generation(*args: Any, **options: Any) -> Any:
+        nonlocal asked_in
+        if coordinator._generation is not asked_in:
+            asked_in = coordinator._generation
+            coordinator._offset_fetch_futures.clear()
+        return await fetch(*args, **options)
+
+    coordinator.fetch_committed_offsets_async = fetch_of_this_generation
+
+
 class Consumer(KafkaConsumer):
     """A consumer that leaves no thread behind when it can't be opened [16], takes up the answer to
-    a join that a poll was too short for [28], and knows its lag."""
+    a join that a poll was too short for [28], but not to a question of before a rebalance [29], and
+    knows its lag."""
 
     def __init__(self, *topics: str, bootstrap_servers: str, **configs: Any) -> None:
         _mend_the_client()
@@ -348,9 +372,8 @@ class Consumer(KafkaConsumer):
         except KafkaTimeoutError:
             self._client.close()
             raise
-        coordinator = self._coordinator
-        is_due = coordinator.need_rejoin
-        coordinator.need_rejoin = lambda: coordinator.rejoining or is_due()
+        _join_to_the_end(self._coordinator)
+        _ask_for_offsets_anew(self._coordinator)
 
     def rejoin_as(self, member_id: str) -> None:
         """Joins the group under a member id that it may know; if it doesn't, under a new one."""

@@ -16,6 +16,7 @@ from kafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from kafka.net import manager as connections
 from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaTCPTransport
+from kafka.structs import OffsetAndMetadata
 
 from kafka_batch import (
     Batch,
@@ -451,6 +452,43 @@ def test_a_join_that_takes_longer_than_a_poll_is_taken_up(
 
         wait_until(joins_again, "a second join")
         wait_until(lambda: assigned() == 2, "both partitions")
+
+
+def test_a_committed_offset_that_was_asked_for_before_a_rebalance_is_not_taken_after_it(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic(1)
+    place = TopicPartition(topic, 0)
+    write(kafka, place, [(1, b"k", b"v", ())] * 9)
+    group = {"group_id": f"stale-{topic}", **reading_from_the_start(kafka)}
+    with closing(BatchConsumer(topic, **group)) as consumer:
+        coordinator = consumer._coordinator
+        ask = coordinator._send_offset_fetch_request
+        answers: list[Any] = []
+
+        async def ask_slowly(partitions: Any) -> Any:
+            found = await ask(partitions)
+            await consumer._net.sleep(0.5)  # longer than the poll that asks
+            answers.append(found)
+            return found
+
+        def is_assigned() -> bool:
+            consumer.poll(timeout_ms=50)
+            return bool(consumer.assignment())
+
+        coordinator._send_offset_fetch_request = ask_slowly
+        wait_until(is_assigned, "the partition")
+        consumer.commit({place: OffsetAndMetadata(7, "", -1)})  # as another member would have
+        wait_until(lambda: bool(answers), "an answer that nobody waits for")
+        coordinator.request_rejoin()
+        offsets: list[int] = []
+
+        def reads() -> bool:
+            offsets.extend(at for batch in consumer.read(2_000) for at in batch.offsets)
+            return bool(offsets)
+
+        wait_until(reads, "records")
+        assert offsets == [7, 8]
 
 
 def reading_from_the_start(kafka: Any) -> dict[str, Any]:
