@@ -16,7 +16,7 @@ from threading import Thread
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaConnectionError, KafkaTimeoutError
+from kafka.errors import KafkaConnectionError, KafkaTimeoutError, NotLeaderForPartitionError
 from kafka.net import manager as connections
 from kafka.net.compat import KafkaNetClient
 from kafka.net.transport import KafkaTCPTransport
@@ -353,10 +353,24 @@ def _ask_for_offsets_anew(coordinator: Any) -> None:
     coordinator.fetch_committed_offsets_async = fetch_of_this_generation
 
 
+def _ask_leaders_for_ends(fetcher: Any) -> None:
+    """Where a broker that is asked for a partition's ends no longer leads it, the client asks it
+    again and again, as fast as it answers, and never who does lead it [30]."""
+    ask = fetcher._send_list_offsets_requests
+
+    async def ask_those_who_lead(timestamps: Any) -> Any:
+        found, to_ask_again = await ask(timestamps)
+        if to_ask_again:
+            raise NotLeaderForPartitionError
+        return found, to_ask_again
+
+    fetcher._send_list_offsets_requests = ask_those_who_lead
+
+
 class Consumer(KafkaConsumer):
     """A consumer that leaves no thread behind when it can't be opened [16], takes up the answer to
-    a join that a poll was too short for [28], but not to a question of before a rebalance [29], and
-    knows its lag."""
+    a join that a poll was too short for [28], but not to a question of before a rebalance [29],
+    finds a leader that has moved [30], and knows its lag."""
 
     def __init__(self, *topics: str, bootstrap_servers: str, **configs: Any) -> None:
         _mend_the_client()
@@ -374,6 +388,7 @@ class Consumer(KafkaConsumer):
             raise
         _join_to_the_end(self._coordinator)
         _ask_for_offsets_anew(self._coordinator)
+        _ask_leaders_for_ends(self._fetcher)
 
     def rejoin_as(self, member_id: str) -> None:
         """Joins the group under a member id that it may know; if it doesn't, under a new one."""

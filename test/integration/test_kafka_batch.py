@@ -491,6 +491,26 @@ def test_a_committed_offset_that_was_asked_for_before_a_rebalance_is_not_taken_a
         assert offsets == [7, 8]
 
 
+def test_the_ends_of_a_partition_whose_leader_has_moved_are_asked_of_its_leader(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    place = TopicPartition(new_topic(1), 0)
+    with closing(BatchConsumer(**reading_from_the_start(kafka))) as consumer:
+        assert consumer.end_offsets([place]) == {place: 0}
+        fetcher, cluster = consumer._fetcher, consumer._cluster
+        read_answer = fetcher._handle_list_offsets_response
+        known_at = cluster._last_successful_refresh_ms
+        asked: list[bool] = []
+
+        def answer_of_one_that_leads(response: Any) -> Any:
+            asked.append(cluster._last_successful_refresh_ms > known_at)
+            return read_answer(response) if asked[-1] else ({}, {place})
+
+        fetcher._handle_list_offsets_response = answer_of_one_that_leads
+        assert consumer.end_offsets([place], 5_000) == {place: 0}
+        assert asked == [False, True]
+
+
 def reading_from_the_start(kafka: Any) -> dict[str, Any]:
     return {
         "bootstrap_servers": kafka.bootstrap_servers,
