@@ -4,6 +4,7 @@ Each class says what it mends; the numbers in brackets are the entries of docs/e
 """
 
 import logging
+import random
 import socket
 import struct
 import time
@@ -30,6 +31,8 @@ from kafka_batch.codec import read_name
 _SLICE_S = 0.1  # how often a wait looks whether it must end early
 _CONNECT_MS = 1_000
 _CONNECT_PAUSE_MS = 50
+# For a connection and the first answer over it: so long, and not 10 s, does a silent broker cost.
+_SETUP_MS = 2_000
 _RECEIVE_BYTES = 1 << 20
 _PROBE_S = 2.0
 _ASK_S = 1.0
@@ -92,13 +95,16 @@ class PatientClient(KafkaNetClient):
 
     The raise makes the sender drop a transactional request that nobody completes afterwards. And
     pauses between attempts to connect, also where something in front of a broker that is gone
-    takes the connection and closes it, where the original tries on without a pause [23].
+    takes the connection and closes it, where the original tries on without a pause [23]. And asks
+    a broker that it has bootstrapped from, which answers, where the original takes any [31].
     """
 
     def __init__(self, *args: Any, **configs: Any) -> None:
-        super().__init__(*args, **configs)
+        super().__init__(*args, socket_connection_setup_timeout_ms=_SETUP_MS, **configs)
         self._reset_backoff = self._manager.reset_backoff
         self._manager.reset_backoff = self._connected
+        self._least_loaded = self._manager.least_loaded_node
+        self._manager.least_loaded_node = self._one_to_ask
 
     def _connected(self, node_id: Any) -> None:
         """Is called when an attempt is over, whatever came of it; and before metadata is asked
@@ -109,6 +115,18 @@ class PatientClient(KafkaNetClient):
             self._manager.update_backoff(node_id)
         else:
             self._reset_backoff(node_id)
+
+    def _one_to_ask(self) -> Any:
+        found = self._least_loaded()
+        if found is None or self.connected(found):
+            return found
+        answered = {(broker.host, broker.port) for broker in self.cluster.bootstrap_brokers()}
+        ready = [
+            broker.node_id
+            for broker in self.cluster.brokers()
+            if (broker.host, broker.port) in answered and not self.connection_delay(broker.node_id)
+        ]
+        return random.choice(ready) if ready else found  # noqa: S311  # no secret
 
     def await_ready(self, node_id: int, timeout_ms: int = 30_000) -> bool:
         try:

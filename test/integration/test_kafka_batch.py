@@ -371,6 +371,17 @@ def test_a_broker_that_takes_connections_and_closes_them_is_tried_ever_later() -
     assert 1 <= tries <= 8  # pauses of 50 ms, and twice as long each time
 
 
+def test_a_broker_that_answered_is_asked_before_one_that_may_be_silent(kafka: Any) -> None:
+    with closing(PatientClient(bootstrap_servers=answering(kafka.bootstrap_servers))) as client:
+        client.get_broker_version(10_000)
+        (known,) = client.cluster.brokers()
+        other = type(known)(node_id=99, host="127.0.0.1", port=1, rack=None)
+        client.cluster._brokers[99] = other
+        assert {client.least_loaded_node() for _ in range(50)} == {known.node_id}
+        client._manager.update_backoff(known.node_id)
+        assert client.least_loaded_node() == 99
+
+
 def test_metadata_are_asked_for_again_without_a_pause(
     kafka: Any, new_topic: Callable[..., str]
 ) -> None:
