@@ -117,16 +117,19 @@ class PatientClient(KafkaNetClient):
             self._reset_backoff(node_id)
 
     def _one_to_ask(self) -> Any:
+        """The original's choice, where there is a connection to it; else one that has answered."""
         found = self._least_loaded()
         if found is None or self.connected(found):
             return found
         answered = {(broker.host, broker.port) for broker in self.cluster.bootstrap_brokers()}
-        ready = [
-            broker.node_id
-            for broker in self.cluster.brokers()
-            if (broker.host, broker.port) in answered and not self.connection_delay(broker.node_id)
-        ]
-        return random.choice(ready) if ready else found  # noqa: S311  # no secret
+        known = (it.node_id for it in self.cluster.brokers() if (it.host, it.port) in answered)
+        free = [*filter(self._may_be_asked, known)]
+        return random.choice(free) if free else found  # noqa: S311  # no secret
+
+    def _may_be_asked(self, node_id: int) -> bool:
+        connection = self._manager._conns.get(node_id)
+        is_full = connection is not None and connection.paused
+        return not is_full and not self.connection_delay(node_id)
 
     def await_ready(self, node_id: int, timeout_ms: int = 30_000) -> bool:
         try:

@@ -378,6 +378,11 @@ def test_a_broker_that_answered_is_asked_before_one_that_may_be_silent(kafka: An
         other = type(known)(node_id=99, host="127.0.0.1", port=1, rack=None)
         client.cluster._brokers[99] = other
         assert {client.least_loaded_node() for _ in range(50)} == {known.node_id}
+        client.maybe_connect(known.node_id)
+        full = client._manager._conns[known.node_id]
+        full.pause("max_in_flight")
+        assert client.least_loaded_node() == 99
+        full.unpause("max_in_flight")
         client._manager.update_backoff(known.node_id)
         assert client.least_loaded_node() == 99
 
