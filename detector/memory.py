@@ -8,7 +8,7 @@ when next touched. So what is dirty needs no flag.
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -74,6 +74,7 @@ class Memory:
         self.is_logged = False  # that version, as that of the payment
         self.dropped = 0  # accounts, for want of room
         self.dropped_until = NEVER
+        self._laid_out_alike = True
         self._bounds = bounds
         self._partial = partial
         self._warm: dict[bytes, Account] = {}
@@ -91,7 +92,7 @@ class Memory:
         if account is not None:
             account[FIRST] = offset
         elif packed := self._cold.pop(source, None):
-            account, _ = self.layout.unpacked(packed, offset)
+            account = self.layout.unpacked(packed, offset)
         else:
             floor = time_ms if self._partial else self.dropped_until
             account = self.layout.new(time_ms, currency, offset, floor)
@@ -104,21 +105,21 @@ class Memory:
         """As `touch`, while the input is read again; nothing where the payment at this offset is
         part of what was saved of its account."""
         packed = self._cold.get(source)
-        if packed is None:
-            return self.touch(source, time_ms, currency, offset)
-        account, as_of = self.layout.unpacked(packed, offset)
-        if as_of > offset:
+        if packed and self.layout.as_of(packed) > offset:
             return None
-        del self._cold[source]
-        self.hot[source] = account
-        return account
+        return self.touch(source, time_ms, currency, offset)
 
-    def lay_out(self, layout: Layout) -> None:
-        """Other rules are in force: their windows take the place of the old ones."""
-        if layout.windows != self.layout.windows:
-            for account in chain(self.hot.values(), self._warm.values()):
-                layout.take_over(account, self.layout)
+    def switch(self, layout: Layout) -> None:
+        """Other rules are in force: their windows take the place of the old ones, in each account
+        when it next pays."""
+        self._laid_out_alike &= layout.windows == self.layout.windows
         self.layout = layout
+
+    def lay_out(self, accounts: Iterable[Account]) -> None:
+        """These are to be judged by the rules in force."""
+        if not self._laid_out_alike:
+            for account in accounts:
+                self.layout.take_over(account)
 
     def become_partial(self) -> None:
         """Not all that was before is known: of an account that is new it is said so."""
@@ -187,7 +188,7 @@ class Memory:
         past = max(0, len(self) - self._bounds.accounts)
         for source in [*islice(chain(self._cold, self._warm), past)]:
             packed = self._cold.pop(source, None)
-            account = self.layout.unpacked(packed, 0)[0] if packed else self._warm.pop(source)
+            account = self.layout.unpacked(packed, 0) if packed else self._warm.pop(source)
             self.dropped += 1
             self.dropped_until = max(self.dropped_until, account[LAST], account[FLOOR])
             self._stored -= 1

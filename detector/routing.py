@@ -205,6 +205,7 @@ def _route_by_account(its: _Batch, memory: Memory) -> None:
     for row, fault in unreadable:
         its.bury(row, fault)
     accounts = payments.accounts(memory.hot, memory.touch)
+    memory.lay_out(accounts)
     rows, _, times_ms, sources, targets, amounts, currencies = payments
     judged = payments.judged(rules.judges, accounts)
     for n, (row, hits) in enumerate(zip(rows, judged, strict=True)):

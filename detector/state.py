@@ -141,6 +141,6 @@ class State:
     def switch(self, rules: Rules) -> None:
         """Other rules are in force from the next record on."""
         for memory in self.memories.values():
-            memory.lay_out(rules.layout)
+            memory.switch(rules.layout)
         self._restoring = None
         self._rules = rules

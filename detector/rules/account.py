@@ -24,6 +24,7 @@ what doesn't fit into words.
 """
 
 from array import array
+from collections.abc import Sequence
 from typing import NamedTuple
 from zlib import crc32
 
@@ -71,14 +72,21 @@ NO_PAYEES = array("q")
 class Account(array):  # type: ignore[type-arg]  # Python 3.11 has no array[int]
     """The words, and what they don't hold.
 
-    `older` are the payees of payments that are no longer kept, and of some that are: up to 32
-    different ones, the one paid last at the end. It is replaced, never changed.
+    `windows` are those whose sums the words follow, in milliseconds. `older` are the payees of
+    payments that are no longer kept, and of some that are: up to 32 different ones, the one paid
+    last at the end. It is replaced, never changed.
     """
 
-    __slots__ = ("mixed", "older")
+    __slots__ = ("mixed", "older", "windows")
 
+    windows: tuple[int, ...]
     older: "array[int]"
     mixed: Mixed | None
+
+
+def start_of(windows: Sequence[int]) -> int:
+    """Where the payments begin in an account that follows the sums of such windows."""
+    return HEADS + 2 * len(windows)
 
 
 def sum_since(account: Account, head: int, since_ms: int) -> int:

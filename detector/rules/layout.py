@@ -29,6 +29,7 @@ from detector.rules.account import (
     Statistics,
     code_of,
     payee_of,
+    start_of,
 )
 
 _WORD = 62  # bits of a saved integer's lower part: msgpack has no larger ones than 64
@@ -56,7 +57,7 @@ class Layout:
 
     def __init__(self, windows: Sequence[int], keep_ms: int, most: int) -> None:
         self.windows = tuple(windows)
-        self.start = HEADS + 2 * len(windows)
+        self.start = start_of(windows)
         self.heads = range(HEADS, self.start, 2)
         self.full = self.start + STRIDE * most
         self.keep_ms = keep_ms
@@ -69,13 +70,15 @@ class Layout:
         account = Account("q", self._new)
         account[LAST], account[CURRENCY] = time_ms, code_of(currency)
         account[FLOOR], account[FIRST] = floor, offset
-        account.older, account.mixed = NO_PAYEES, None
+        account.windows, account.older, account.mixed = self.windows, NO_PAYEES, None
         return account
 
-    def take_over(self, account: Account, other: "Layout") -> None:
-        """An account that was laid out otherwise."""
-        account[HEADS : other.start] = self._heads
-        self.reset(account)
+    def take_over(self, account: Account) -> None:
+        """An account that may be laid out otherwise."""
+        if account.windows != self.windows:
+            account[HEADS : start_of(account.windows)] = self._heads
+            account.windows = self.windows
+            self.reset(account)
 
     def drop(self, account: Account, count: int) -> None:
         """Forgets the oldest payments kept, and only those."""
@@ -162,25 +165,25 @@ class Layout:
     def packed(self, account: Account, as_of: int) -> bytes:
         """The account as it is saved: all that doesn't depend on the rules in force, and up to
         which offset of the input (not included) it is complete."""
-        words = account.tobytes()
+        words, start = account.tobytes(), start_of(account.windows)
         return b"".join(
             (
-                _FRONT.pack(as_of, len(account) - self.start),
+                _FRONT.pack(as_of, len(account) - start),
                 words[:_SAVED],
                 account.older.tobytes(),
-                words[_WORD_BYTES * self.start :],
+                words[_WORD_BYTES * start :],
                 b"" if account.mixed is None else _packed(account.mixed),
             )
         )
 
-    def unpacked(self, packed: bytes, offset: int) -> tuple[Account, int]:
-        """The account, touched again at an offset, and up to where it is complete.
+    def unpacked(self, packed: bytes, offset: int) -> Account:
+        """The account, touched again at an offset.
 
         Raises:
             ValueError: the bytes are no account.
         """
         try:
-            as_of, size, currency, older = _look(packed)
+            _, size, currency, older = _look(packed)
             payments = _BODY + _WORD_BYTES * older
             end = payments + _WORD_BYTES * size
             if not 0 <= older <= MOST_PAYEES or size < 0 or len(packed) < end:
@@ -192,12 +195,25 @@ class Layout:
                 packed[payments:end],
             )
             account = Account("q", b"".join(words))
+            account.windows = self.windows
             account.older = array("q", packed[_BODY:payments]) if older else NO_PAYEES
             account.mixed = None if currency else _unpacked(packed[end:])
         except (struct.error, msgspec.MsgspecError, TypeError, IndexError, ValueError) as error:
             raise ValueError(f"not a saved account: {error}") from error
         self.reset(account)
-        return account, as_of
+        return account
+
+    @staticmethod
+    def as_of(packed: bytes) -> int:
+        """Up to which offset a saved account is complete.
+
+        Raises:
+            ValueError: the bytes are no account.
+        """
+        if len(packed) < _BODY:
+            raise ValueError("not a saved account: it is cut off")
+        as_of: int = _look(packed)[0]
+        return as_of
 
 
 def _packed(mixed: Mixed) -> bytes:

@@ -95,8 +95,9 @@ def judged(
         if account is None:
             account = program.layout.new(time_ms, currency, offset)
         if offset == saved_at:
-            account, as_of = program.layout.unpacked(program.layout.packed(account, offset), offset)
-            assert as_of == offset
+            saved = program.layout.packed(account, offset)
+            assert program.layout.as_of(saved) == offset
+            account = program.layout.unpacked(saved, offset)
         judge = program.judge(currency.decode())
         found.append(judge(account, time_ms, amount, target, currency, source))
     return found

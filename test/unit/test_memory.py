@@ -152,20 +152,23 @@ SUM_OF = """
 """
 
 
+def sums_of(*windows: str) -> Rules:
+    texts = [SUM_OF.format(window=window) for window in windows]
+    return Rules(load("format: 1\nrules:\n" + "".join(texts)))
+
+
+def remember(memory: Memory, rules: Rules, offset: int) -> list[Hit]:
+    time_ms = offset * 1_200_000  # 20 minutes
+    account = memory.hot.get(b"a") or memory.touch(b"a", time_ms, b"USD", offset)
+    memory.lay_out([account])
+    return rules.judges[b"USD"](account, time_ms, 10_000, b"payee", b"USD", b"a")
+
+
 @pytest.mark.parametrize("after", [("1h",), ("2d",), ("2d", "1h")])
 def test_where_other_rules_take_over_accounts_are_as_if_those_had_been_in_force_all_along(
     after: Sequence[str],
 ) -> None:
-    def rules(*windows: str) -> Rules:
-        texts = [SUM_OF.format(window=window) for window in windows]
-        return Rules(load("format: 1\nrules:\n" + "".join(texts)))
-
-    def remember(memory: Memory, its: Rules, offset: int) -> list[Hit]:
-        time_ms = offset * 1_200_000  # 20 minutes
-        account = memory.hot.get(b"a") or memory.touch(b"a", time_ms, b"USD", offset)
-        return its.judges[b"USD"](account, time_ms, 10_000, b"payee", b"USD", b"a")
-
-    old, new = rules("1h"), rules(*after)
+    old, new = sums_of("1h"), sums_of(*after)
     for is_saved in (False, True):
         switched, all_along = (
             Memory(old.layout, Bounds(replay_records=0)),
@@ -176,9 +179,19 @@ def test_where_other_rules_take_over_accounts_are_as_if_those_had_been_in_force_
             remember(all_along, new, offset)
         if is_saved:
             switched.save(now_s=0)
-        switched.lay_out(new.layout)
+        switched.switch(new.layout)
         for offset in range(4, 12):
             assert remember(switched, new, offset) == remember(all_along, new, offset)
+
+
+def test_an_account_that_has_not_paid_since_other_rules_took_over_is_saved_all_the_same() -> None:
+    old, new = sums_of("1h"), sums_of("2d", "1h")
+    switched, stayed = (Memory(old.layout, Bounds(replay_records=0)) for _ in range(2))
+    for offset in range(4):
+        remember(switched, old, offset)
+        remember(stayed, old, offset)
+    switched.switch(new.layout)
+    assert switched.save(now_s=0) == stayed.save(now_s=0)
 
 
 def test_a_topic_that_lacks_accounts_is_found_out() -> None:
