@@ -4,7 +4,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -12,9 +12,11 @@ import structlog
 from detector.memory import FORMAT, Manifest, Memory
 from detector.payments import read_payments
 from detector.rules import Rules
-from kafka_batch import Batch, PartitionReader, Refused
+from kafka_batch import Batch, Pairs, PartitionReader, Refused
 
 _TURN_S = 0.1  # other partitions wait so long
+
+_Read = TypeVar("_Read", Batch | None, Pairs | None)
 
 log = structlog.get_logger("detector")
 
@@ -86,7 +88,7 @@ class Restoring:
         reader = self._reader
         self._begin(self._config.topic)
         while not reader.at_end:
-            self._load(self._read())
+            self._load(self._noted(reader.read_pairs()))
             yield
         low = self._low()
         if low < self._offset:
@@ -97,7 +99,7 @@ class Restoring:
                 self._is_missing(f"the input begins at offset {first}, and {low} is needed")
             reader.seek(max(first, low))
             while reader.position < self._offset:
-                self._replay(self._read())
+                self._replay(self._noted(reader.read()))
                 yield
         self.memory.restored(self._offset)
 
@@ -106,18 +108,17 @@ class Restoring:
         self._read_at = time.monotonic()
         return first
 
-    def _read(self) -> Batch | None:
-        batch = self._reader.read()
-        if batch is not None:
+    def _noted(self, read: _Read) -> _Read:
+        if read is not None:
             self._read_at = time.monotonic()
-        return batch
+        return read
 
-    def _load(self, batch: Batch | None) -> None:
-        if batch is None:
+    def _load(self, pairs: Pairs | None) -> None:
+        if pairs is None:
             return
-        self._loaded += len(batch)
-        sources: Sequence[Any] = batch.keys  # all are there: the topic is compacted
-        manifest = self.memory.load(sources, batch.values)
+        self._loaded += len(pairs.keys)
+        sources: Sequence[Any] = pairs.keys  # all are there: the topic is compacted
+        manifest = self.memory.load(sources, pairs.values)
         if manifest is not None:
             self._manifest = msgspec.json.decode(manifest, type=Manifest)
 

@@ -1,6 +1,6 @@
 """Whole batches in and out of Kafka, on kafka-python, and the exactly-once stream over them."""
 
-from kafka_batch.batch import Batch, PlainBatch
+from kafka_batch.batch import Batch, Pairs, PlainBatch
 from kafka_batch.codec import (
     NO_TIMESTAMP,
     Header,
@@ -33,6 +33,7 @@ __all__ = [
     "HeaderFrame",
     "Headers",
     "Observer",
+    "Pairs",
     "PartitionReader",
     "PlainBatch",
     "Record",

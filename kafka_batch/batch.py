@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kafka_batch import codec
 from kafka_batch.codec import Columns, Headers
@@ -43,6 +43,14 @@ class Batch(Protocol):
         """Whether it is known that no record has headers."""
 
     def __len__(self) -> int: ...
+
+
+class Pairs(NamedTuple):
+    """The keys and values of a batch, and what follows it."""
+
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    next_offset: int
 
 
 @dataclass(frozen=True)

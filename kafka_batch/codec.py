@@ -161,7 +161,7 @@ class _Run:
         length must be follows from its own.
         """
         records, position, before = self._records, self.position, len(self.tails)
-        stamp_size = next((n for n in (1, 2, 3) if records[position + 2 + n] < 128), 4)
+        stamp_size = _size_at(records, position + 3)
         key = position + 3 + stamp_size + delta_size
         key_size = records[key] if key < len(records) else -1
         shape = _shape(stamp_size, delta_size, key_size)
@@ -306,6 +306,77 @@ def _decode_sparse(
     if not -_FAR < base_timestamp < _FAR:
         timestamps = [*map(wrapped_timestamp, timestamps)]
     return Columns(offsets, timestamps, run.values, run.tails, run.bare), run.position
+
+
+def decode_pairs(records: bytes, count: int) -> tuple[list[bytes | None], list[bytes | None]]:
+    """The keys and the values of a batch's records, where nothing else is wanted of them: in two
+    thirds of the time, and where offsets are missing in half of it.
+
+    Raises:
+        ValueError: the bytes are not so many records.
+    """
+    keys: list[bytes | None] = []
+    values: list[bytes | None] = []
+    position = 0
+    try:
+        while len(keys) < count:
+            before = len(keys)
+            position = _read_pairs_alike(records, position, count - before, keys, values)
+            if len(keys) - before < _ALIKE:
+                for _ in range(min(count - len(keys), _UNLIKE)):
+                    *_, tail, value, stop, position = _read_record(records, position)
+                    keys.append(read_key(records[tail:value]))
+                    values.append(records[value:stop] if stop >= value else None)
+    except (IndexError, struct.error) as error:
+        raise ValueError(f"the last of {count} records is cut off") from error
+    if position != len(records):
+        raise ValueError(f"{count} records end at byte {position} of {len(records)}")
+    return keys, values
+
+
+def _read_pairs_alike(
+    records: bytes,
+    position: int,
+    most: int,
+    keys: list[bytes | None],
+    values: list[bytes | None],
+) -> int:
+    """As `_Run.read_alike`, and returns the position behind. Offset deltas only rise, so all take
+    as many bytes as the first one if the last does."""
+    stamp_size = _size_at(records, position + 3)
+    delta_size = _size_at(records, position + 3 + stamp_size)
+    key = position + 3 + stamp_size + delta_size
+    key_size = records[key]
+    shape = _shape(stamp_size, delta_size, key_size)
+    if shape is None or key_size == _NULL[0]:
+        return position
+    peek, sizes, to_tail, to_value, sign, positive = shape
+    from_key, to_key = to_tail + 1, to_tail + 1 + (key_size >> 1)
+    add_key, add_value, before = keys.append, values.append, len(keys)
+    for _ in range(most):
+        try:
+            length, stamp, key, value_size = peek(records, position)
+        except struct.error:  # a last record that is shorter than this
+            break
+        size, its_value_size = sizes[length]
+        if value_size != its_value_size or key != key_size or stamp & sign != positive:
+            break
+        end = position + size
+        add_key(records[position + from_key : position + to_key])
+        add_value(records[position + to_value : end - 1])
+        position = end
+    while len(keys) > before:
+        last = position - to_value - len(values[-1] or b"") - 1
+        if records[last + to_tail - 1] < 128:
+            break
+        del keys[-1], values[-1]
+        position = last
+    return position
+
+
+def _size_at(encoded: bytes, position: int) -> int:
+    """How many bytes a varint takes, which takes no more than four."""
+    return next((n for n in (1, 2, 3) if encoded[position + n - 1] < 128), 4)
 
 
 def _read_record(records: bytes, position: int) -> tuple[int, int, int, int, int, int]:

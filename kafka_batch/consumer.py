@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,9 +18,9 @@ from kafka.errors import (
 from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
-from kafka_batch.batch import Batch, EncodedBatch, PlainBatch
+from kafka_batch.batch import Batch, EncodedBatch, Pairs, PlainBatch
 from kafka_batch.client import Consumer
-from kafka_batch.codec import decode, wrapped_timestamp
+from kafka_batch.codec import decode, decode_pairs, wrapped_timestamp
 
 _MARK = "of topic "
 _METADATA_TIMEOUT_S = 4.0
@@ -37,14 +38,15 @@ log = logging.getLogger(__name__)
 
 class Fetched(NamedTuple):
     """A batch that was fetched and is yet to be taken apart: of how many records at the most, and
-    what does it.
+    what does it, for all of them or for the keys and values alone.
 
-    `batch` raises CorruptRecordError where the bytes are no such batch.
+    Both raise CorruptRecordError where the bytes are no such batch.
     """
 
     partition: TopicPartition
     size: int
     batch: Callable[[], Batch]
+    pairs: Callable[[], Pairs]
 
 
 class BatchConsumer(Consumer):
@@ -203,8 +205,10 @@ class WholeBatches(Fetcher.PartitionRecords):
                 self.leader_epoch = fetched.leader_epoch
                 self.next_fetch_offset = fetched.next_offset
                 if not self._is_void(fetched):
-                    taking_apart = partial(_decoded, tp, fetched, self.fetch_offset)
-                    yield Fetched(tp, fetched.records_count, taking_apart)
+                    its = tp, fetched, self.fetch_offset
+                    yield Fetched(
+                        tp, fetched.records_count, partial(_decoded, *its), partial(_pairs, *its)
+                    )
         self.drain()
 
     def _is_void(self, fetched: Any) -> bool:
@@ -219,22 +223,44 @@ class WholeBatches(Fetcher.PartitionRecords):
 
 def _decoded(tp: TopicPartition, fetched: Any, fetch_offset: int) -> Batch:
     base, last = fetched.base_offset, fetched.last_offset
-    try:
-        fetched._maybe_uncompress()
-        records = bytes(memoryview(fetched._buffer)[fetched._pos :])
+    with _corrupt(tp, base):
+        records = _uncompressed(fetched)
         columns = decode(records, fetched.records_count, base, last, fetched.first_timestamp)
-    except ValueError as error:
-        raise CorruptRecordError(f"{tp} at {base}: {error}") from error
     if fetched.timestamp_type == fetched.LOG_APPEND_TIME:
         columns = columns._replace(timestamps=[fetched.max_timestamp] * len(columns.values))
     columns = columns.since(fetch_offset)
     return EncodedBatch(tp.topic, tp.partition, fetched.leader_epoch, last + 1, columns)
 
 
+def _pairs(tp: TopicPartition, fetched: Any, fetch_offset: int) -> Pairs:
+    if fetched.base_offset < fetch_offset:
+        return _pairs_of(_decoded(tp, fetched, fetch_offset))
+    with _corrupt(tp, fetched.base_offset):
+        keys, values = decode_pairs(_uncompressed(fetched), fetched.records_count)
+    return Pairs(keys, values, fetched.last_offset + 1)
+
+
+def _pairs_of(batch: Batch) -> Pairs:
+    return Pairs(batch.keys, batch.values, batch.next_offset)
+
+
+def _uncompressed(fetched: Any) -> bytes:
+    fetched._maybe_uncompress()
+    return bytes(memoryview(fetched._buffer)[fetched._pos :])
+
+
+@contextmanager
+def _corrupt(tp: TopicPartition, base_offset: int) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise CorruptRecordError(f"{tp} at {base_offset}: {error}") from error
+
+
 def _fetched_records(tp: TopicPartition, records: Sequence[Any]) -> Fetched:
     epoch = getattr(records[-1], "leader_epoch", None)  # which old formats don't have
     taking_apart = partial(_of_records, tp, records, -1 if epoch is None else epoch)
-    return Fetched(tp, len(records), taking_apart)
+    return Fetched(tp, len(records), taking_apart, lambda: _pairs_of(taking_apart()))
 
 
 def _of_records(tp: TopicPartition, records: Sequence[Any], leader_epoch: int) -> PlainBatch:

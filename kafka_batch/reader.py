@@ -1,18 +1,20 @@
 """Partitions, read from an offset to their end, outside of any group."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
-from kafka_batch.batch import Batch
+from kafka_batch.batch import Batch, Pairs
 from kafka_batch.consumer import BatchConsumer, Fetched
 from kafka_batch.errors import translated
 
 _WAIT_MS = 20
 _ASK_MS = 10_000  # several requests, each of which may be one to a broker that is silent
 _CLOSE_MS = 500
+
+_Found = TypeVar("_Found", Batch | None, Pairs | None)
 
 
 class PartitionReader:
@@ -58,13 +60,26 @@ class PartitionReader:
     def read(self, wait_ms: float = _WAIT_MS) -> Batch | None:
         """The next batch, if one comes soon."""
         with translated(None):
-            if not self._fetched:
-                self._fetched = self._consumer.fetch(wait_ms)[::-1]
-            if not self._fetched:
-                return None
-            batch = self._fetched.pop().batch()
-        self._next_offset = batch.next_offset
-        return batch
+            fetched = self._next(wait_ms)
+            batch = fetched and fetched.batch()
+        return self._noted(batch)
+
+    def read_pairs(self, wait_ms: float = _WAIT_MS) -> Pairs | None:
+        """As `read`, for the keys and values alone, which takes less time."""
+        with translated(None):
+            fetched = self._next(wait_ms)
+            pairs = fetched and fetched.pairs()
+        return self._noted(pairs)
+
+    def _next(self, wait_ms: float) -> Fetched | None:
+        if not self._fetched:
+            self._fetched = self._consumer.fetch(wait_ms)[::-1]
+        return self._fetched.pop() if self._fetched else None
+
+    def _noted(self, found: _Found) -> _Found:
+        if found is not None:
+            self._next_offset = found.next_offset
+        return found
 
     @property
     def position(self) -> int:
