@@ -1,44 +1,23 @@
-"""kafka-python 3.0.12, mended where exactly-once needs it.
+"""kafka-python 3.0.12's producer, consumer and admin client, mended where exactly-once needs it.
 
 Each class says what it mends; the numbers in brackets are the entries of docs/exactly-once.md.
 """
 
 import logging
-import random
-import socket
-import struct
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from functools import partial
-from queue import Empty, SimpleQueue
-from threading import Thread
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaConnectionError, KafkaTimeoutError, NotLeaderForPartitionError
-from kafka.net import manager as connections
-from kafka.net.compat import KafkaNetClient
-from kafka.net.transport import KafkaTCPTransport
+from kafka.errors import KafkaTimeoutError, NotLeaderForPartitionError
 from kafka.producer.transaction_manager import TransactionManager, TransactionState
-from kafka.record import memory_records
-from kafka.record.default_records import DefaultRecordBatch
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
-from kafka_batch.codec import read_name
+from kafka_batch.network import PatientClient, answering, mend_the_client
 
 _SLICE_S = 0.1  # how often a wait looks whether it must end early
-_CONNECT_MS = 1_000
-_CONNECT_PAUSE_MS = 50
-# For a connection and the first answer over it: so long, and not 10 s, does a silent broker cost.
-_SETUP_MS = 2_000
-_RECEIVE_BYTES = 1 << 20
-_PROBE_S = 2.0
 _ASK_S = 1.0
-# A request for the API versions, as every client's first: size, API key, version, correlation id,
-# and no client id.
-_API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 
 Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 
@@ -46,133 +25,6 @@ Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 def never() -> float:
     """A point in time (monotonic seconds) that does not come."""
     return float("inf")
-
-
-def answering(bootstrap_servers: str) -> list[str]:
-    """Those of the servers (host:port, with commas between) that answer a request, without waiting
-    for the slow ones once there is one.
-
-    The client bootstraps from one at random, and where that one is connected and silent, as a
-    paused machine is, it waits there until its time is up and fails [21].
-
-    Raises:
-        KafkaConnectionError: none does.
-    """
-    servers = [server.strip() for server in bootstrap_servers.split(",")]
-    probes: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
-    for server in servers:
-        probe = partial(lambda one: probes.put((one, _silence(one))), server)
-        Thread(target=probe, name=f"probe {server}", daemon=True).start()
-    found: list[str] = []
-    problem: str | None = f"nothing within {2 * _PROBE_S:.0f} s"
-    with suppress(Empty):
-        for _ in servers:
-            server, silence = probes.get(timeout=_SLICE_S if found else 2 * _PROBE_S)
-            if silence is None:
-                found.append(server)
-            else:
-                problem = silence
-    if not found:
-        raise KafkaConnectionError(f"no broker answers at {bootstrap_servers}: {problem}")
-    return found
-
-
-def _silence(server: str) -> str | None:
-    """Why a server doesn't answer; None where it does."""
-    host, _, port = server.rpartition(":")
-    deadline = time.monotonic() + _PROBE_S
-    try:
-        with socket.create_connection((host, int(port)), timeout=_PROBE_S) as probe:
-            probe.settimeout(max(_SLICE_S, deadline - time.monotonic()))
-            probe.sendall(_API_VERSIONS)
-            return None if probe.recv(1) else "the connection was closed"
-    except OSError as error:
-        return str(error)
-
-
-class PatientClient(KafkaNetClient):
-    """Says "not ready yet" of a broker that can't be reached, where the original raises [2].
-
-    The raise makes the sender drop a transactional request that nobody completes afterwards. And
-    pauses between attempts to connect, also where something in front of a broker that is gone
-    takes the connection and closes it, where the original tries on without a pause [23]. And asks
-    a broker that it has bootstrapped from, which answers, where the original takes any [31].
-    """
-
-    def __init__(self, *args: Any, **configs: Any) -> None:
-        super().__init__(*args, socket_connection_setup_timeout_ms=_SETUP_MS, **configs)
-        self._reset_backoff = self._manager.reset_backoff
-        self._manager.reset_backoff = self._connected
-        self._least_loaded = self._manager.least_loaded_node
-        self._manager.least_loaded_node = self._one_to_ask
-
-    def _connected(self, node_id: Any) -> None:
-        """Is called when an attempt is over, whatever came of it; and before metadata is asked
-        for, whose pauses are counted as if it were a node."""
-        connection = self._manager._conns.get(node_id)
-        is_node = node_id != "metadata"
-        if is_node and (connection is None or not connection.init_future.succeeded()):
-            self._manager.update_backoff(node_id)
-        else:
-            self._reset_backoff(node_id)
-
-    def _one_to_ask(self) -> Any:
-        """The original's choice, where there is a connection to it; else one that has answered."""
-        found = self._least_loaded()
-        if found is None or self.connected(found):
-            return found
-        answered = {(broker.host, broker.port) for broker in self.cluster.bootstrap_brokers()}
-        known = (it.node_id for it in self.cluster.brokers() if (it.host, it.port) in answered)
-        free = [*filter(self._may_be_asked, known)]
-        return random.choice(free) if free else found  # noqa: S311  # no secret
-
-    def _may_be_asked(self, node_id: int) -> bool:
-        connection = self._manager._conns.get(node_id)
-        is_full = connection is not None and connection.paused
-        return not is_full and not self.connection_delay(node_id)
-
-    def await_ready(self, node_id: int, timeout_ms: int = 30_000) -> bool:
-        try:
-            return bool(super().await_ready(node_id, timeout_ms=min(timeout_ms, _CONNECT_MS)))
-        except KafkaConnectionError:
-            # Drives the connection attempt; without it the sender would ask again at once.
-            self.poll(timeout_ms=_CONNECT_PAUSE_MS)
-            return False
-
-
-class EagerTransport(KafkaTCPTransport):
-    """Takes all that a socket holds at once. The original takes 4 KiB a call, and after each call
-    waits for Python's global lock, which the thread that judges holds for 5 ms on end.
-
-    And stands it that another thread closes the connection, as it does whenever a client is closed:
-    while it waits for the socket, or is about to [19].
-    """
-
-    async def _read_from_sock(self) -> None:
-        await self._unless_closed(super()._read_from_sock())
-
-    async def _write_to_sock(self) -> None:
-        await self._unless_closed(super()._write_to_sock())
-
-    async def _unless_closed(self, work: Awaitable[None]) -> None:
-        try:
-            await work
-        except ValueError:  # of a socket that can't be waited for
-            if not self._closed:
-                raise
-
-    def _sock_recv(self) -> tuple[bytes, KafkaConnectionError | None]:
-        if self._sock is None:
-            return b"", KafkaConnectionError("closed")
-        received: list[bytes] = []
-        try:
-            while part := self._sock.recv(_RECEIVE_BYTES):
-                received.append(part)
-        except (BlockingIOError, InterruptedError):
-            return b"".join(received), None
-        except OSError as error:
-            return b"".join(received), KafkaConnectionError(str(error))
-        return b"".join(received), KafkaConnectionError("socket disconnected")
 
 
 class Producer(KafkaProducer):
@@ -185,7 +37,7 @@ class Producer(KafkaProducer):
     def __init__(
         self, bootstrap_servers: str, give_up_at: Callable[[], float] = never, **configs: Any
     ) -> None:
-        _mend_the_client()
+        mend_the_client()
         self._give_up_at = give_up_at
         self._undelivered: deque[Any] = deque()
         super().__init__(
@@ -318,39 +170,6 @@ def _complete_once(manager: TransactionManager) -> None:
     manager._complete_transaction = complete_if_begun
 
 
-class _NameBytes(bytes):
-    def decode(self, *_: object) -> str:
-        return read_name(self)
-
-
-class _LenientBuffer(bytearray):
-    def __getitem__(self, index: Any) -> Any:
-        found = super().__getitem__(index)
-        return _NameBytes(found) if isinstance(index, slice) else found
-
-
-class LenientBatch(DefaultRecordBatch):
-    """Reads a record whose header has a name that is not UTF-8 [17].
-
-    The original takes the batch for corrupt, and its partition would stand still.
-    """
-
-    _buffer: Any
-
-    def _read_msg(self) -> Any:
-        try:
-            return super()._read_msg()
-        except UnicodeDecodeError:
-            self._buffer = _LenientBuffer(self._buffer)
-            return super()._read_msg()
-
-
-def _mend_the_client() -> None:
-    """Has all clients of this process use the classes of ours that they have no settings for."""
-    memory_records.DefaultRecordBatch = LenientBatch
-    connections.KafkaTCPTransport = EagerTransport
-
-
 def _join_to_the_end(coordinator: Any) -> None:
     """Where a poll ends while the leader of a group has handed the partitions out and waits for its
     own, the client no longer sees why it should join, and never takes them up [28]."""
@@ -394,7 +213,7 @@ class Consumer(KafkaConsumer):
     finds a leader that has moved [30], and knows its lag."""
 
     def __init__(self, *topics: str, bootstrap_servers: str, **configs: Any) -> None:
-        _mend_the_client()
+        mend_the_client()
         found = answering(bootstrap_servers)
         try:
             super().__init__(
@@ -471,7 +290,7 @@ class Admin(KafkaAdminClient):
     """An admin client that leaves no thread behind when it can't be opened [16]."""
 
     def __init__(self, bootstrap_servers: str, **configs: Any) -> None:
-        _mend_the_client()
+        mend_the_client()
         found = answering(bootstrap_servers)
         try:
             super().__init__(bootstrap_servers=found, kafka_client=PatientClient, **configs)

@@ -11,7 +11,8 @@ from kafka.net.compat import KafkaNetClient
 
 from detector.__main__ import main
 from kafka_batch import StreamError, config, stream
-from kafka_batch.client import PatientClient, Producer, QuietRepeats
+from kafka_batch.client import Producer, QuietRepeats
+from kafka_batch.network import PatientClient
 from kafka_batch.service.stop import Stop
 from kafka_batch.stream import Stream
 
