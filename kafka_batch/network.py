@@ -18,6 +18,7 @@ from kafka.errors import KafkaConnectionError
 from kafka.net import manager as connections
 from kafka.net.compat import KafkaNetClient
 from kafka.net.transport import KafkaTCPTransport
+from kafka.protocol.metadata import MetadataRequest
 from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecordBatch
 
@@ -29,6 +30,7 @@ _CONNECT_MS = 1_000
 _CONNECT_PAUSE_MS = 50
 # For a connection and the first answer over it: so long, and not 10 s, does a silent broker cost.
 _SETUP_MS = 2_000
+_METADATA_MS = 4_000
 _RECEIVE_BYTES = 1 << 20
 # A request for the API versions, as every client's first: size, API key, version, correlation id,
 # and no client id.
@@ -83,7 +85,8 @@ class PatientClient(KafkaNetClient):
     The raise makes the sender drop a transactional request that nobody completes afterwards. And
     pauses between attempts to connect, also where something in front of a broker that is gone
     takes the connection and closes it, where the original tries on without a pause [23]. And asks
-    a broker that it has bootstrapped from, which answers, where the original takes any [31].
+    a broker that it has bootstrapped from, which answers, where the original takes any; and for
+    metadata another one where that takes longer than metadata do [31].
     """
 
     def __init__(self, *args: Any, **configs: Any) -> None:
@@ -92,6 +95,8 @@ class PatientClient(KafkaNetClient):
         self._manager.reset_backoff = self._connected
         self._least_loaded = self._manager.least_loaded_node
         self._manager.least_loaded_node = self._one_to_ask
+        self._send_request = self._manager.send
+        self._manager.send = self._send
 
     def _connected(self, node_id: Any) -> None:
         """Is called when an attempt is over, whatever came of it; and before metadata is asked
@@ -117,6 +122,14 @@ class PatientClient(KafkaNetClient):
         connection = self._manager._conns.get(node_id)
         is_full = connection is not None and connection.paused
         return not is_full and not self.connection_delay(node_id)
+
+    def _send(
+        self, request: Any, node_id: Any = None, request_timeout_ms: float | None = None
+    ) -> Any:
+        """Metadata are asked of one broker at a time, and everyone waits for them."""
+        if request_timeout_ms is None and isinstance(request, MetadataRequest):
+            request_timeout_ms = _METADATA_MS
+        return self._send_request(request, node_id, request_timeout_ms)
 
     def await_ready(self, node_id: int, timeout_ms: int = 30_000) -> bool:
         try:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from detecting import (
     some_topics,
     wait_until_judged,
 )
+from kafka.errors import RequestTimedOutError
 
 from broker import Cluster
 from kafka_batch import create_topics
+from kafka_batch.network import PatientClient
 
 
 def topics_of(cluster: Cluster) -> Topics:
@@ -72,6 +75,21 @@ def test_it_obeys_while_the_broker_does_not_answer(tmp_path: Path) -> None:
             detector.signal(signal.SIGTERM)
             assert detector.ended() == 0
             cluster.nodes[0].resume()
+
+
+def test_metadata_are_not_waited_for_as_long_as_other_answers(tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        (node,) = cluster.nodes
+        client = PatientClient(
+            bootstrap_servers=cluster.bootstrap_servers, request_timeout_ms=600_000
+        )
+        with closing(client):
+            client._manager.bootstrap()
+            client._manager.run(client.cluster.refresh_metadata, node.number)  # it is connected
+            node.pause()
+            with pytest.raises(RequestTimedOutError):
+                client._manager.run(client.cluster.refresh_metadata, node.number)
+            node.resume()
 
 
 @pytest.mark.parametrize(
