@@ -26,6 +26,7 @@ NO_TIMESTAMP = -1  # a record without one: brokers take it whatever their clock 
 
 _KEPT = 1 << 14
 _NULL = b"\x01"  # the length -1
+_NO_HEADERS = b"\x00"
 _MOST_VARINT_BITS = 63
 _WORD, _SIGN = 1 << 64, 1 << 63
 _FAR = 1 << 62  # a base timestamp past which sums may not fit into 64 bits
@@ -507,6 +508,8 @@ class HeaderFrame:
 
 def encode_tail(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
     """What of a record does not depend on its place: key, value and headers."""
+    if key is not None and value is not None and not headers:  # as most are
+        return b"".join((_varints[len(key)], key, _varints[len(value)], value, _NO_HEADERS))
     return b"".join(
         (
             _NULL if key is None else _varints[len(key)],
