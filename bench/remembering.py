@@ -30,6 +30,7 @@ _FROM_BEGINNERS = Span(warm=0.6, warm_s=inf)
 ROOM = {"STATE_MAX_ACCOUNTS": 1_000_000}  # for a quarter of them, and an uneven one
 SAVING: Mapping[str, Mapping[str, int]] = {
     "as it comes": {},
+    "every 2.5 s": {"STATE_INTERVAL_MS": 2_500},
     "at every commit": {"STATE_REPLAY_MAX": 0},
     "never": {"STATE_REPLAY_MAX": 10**9, "STATE_INTERVAL_MS": 86_400_000},
 }
