@@ -4,7 +4,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import structlog
@@ -15,8 +15,6 @@ from detector.rules import Rules
 from kafka_batch import Batch, Pairs, PartitionReader, Refused
 
 _TURN_S = 0.1  # other partitions wait so long
-
-_Read = TypeVar("_Read", Batch | None, Pairs | None)
 
 log = structlog.get_logger("detector")
 
@@ -88,7 +86,7 @@ class Restoring:
         reader = self._reader
         self._begin(self._config.topic)
         while not reader.at_end:
-            self._load(self._noted(reader.read_pairs()))
+            self._load(reader.read_pairs())
             yield
         low = self._low()
         if low < self._offset:
@@ -99,7 +97,7 @@ class Restoring:
                 self._is_missing(f"the input begins at offset {first}, and {low} is needed")
             reader.seek(max(first, low))
             while reader.position < self._offset:
-                self._replay(self._noted(reader.read()))
+                self._replay(reader.read())
                 yield
         self.memory.restored(self._offset)
 
@@ -108,14 +106,10 @@ class Restoring:
         self._read_at = time.monotonic()
         return first
 
-    def _noted(self, read: _Read) -> _Read:
-        if read is not None:
-            self._read_at = time.monotonic()
-        return read
-
     def _load(self, pairs: Pairs | None) -> None:
         if pairs is None:
             return
+        self._read_at = time.monotonic()
         self._loaded += len(pairs.keys)
         sources: Sequence[Any] = pairs.keys  # all are there: the topic is compacted
         manifest = self.memory.load(sources, pairs.values)
@@ -164,6 +158,7 @@ class Restoring:
         """Remembers payments again; what they were judged is out already."""
         if batch is None:
             return
+        self._read_at = time.monotonic()
         count = bisect_left(batch.offsets, self._offset)
         if not count:
             return

@@ -1,7 +1,7 @@
 """Partitions, read from an offset to their end, outside of any group."""
 
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
@@ -13,8 +13,6 @@ from kafka_batch.errors import translated
 _WAIT_MS = 20
 _ASK_MS = 10_000  # several requests, each of which may be one to a broker that is silent
 _CLOSE_MS = 500
-
-_Found = TypeVar("_Found", Batch | None, Pairs | None)
 
 
 class PartitionReader:
@@ -61,25 +59,26 @@ class PartitionReader:
         """The next batch, if one comes soon."""
         with translated(None):
             fetched = self._next(wait_ms)
-            batch = fetched and fetched.batch()
-        return self._noted(batch)
+            if fetched is None:
+                return None
+            batch = fetched.batch()
+        self._next_offset = batch.next_offset
+        return batch
 
     def read_pairs(self, wait_ms: float = _WAIT_MS) -> Pairs | None:
         """As `read`, for the keys and values alone, which takes less time."""
         with translated(None):
             fetched = self._next(wait_ms)
-            pairs = fetched and fetched.pairs()
-        return self._noted(pairs)
+            if fetched is None:
+                return None
+            pairs = fetched.pairs()
+        self._next_offset = pairs.next_offset
+        return pairs
 
     def _next(self, wait_ms: float) -> Fetched | None:
         if not self._fetched:
             self._fetched = self._consumer.fetch(wait_ms)[::-1]
         return self._fetched.pop() if self._fetched else None
-
-    def _noted(self, found: _Found) -> _Found:
-        if found is not None:
-            self._next_offset = found.next_offset
-        return found
 
     @property
     def position(self) -> int:
