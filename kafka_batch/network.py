@@ -145,7 +145,7 @@ class EagerTransport(KafkaTCPTransport):
     waits for Python's global lock, which the thread that judges holds for 5 ms on end.
 
     And stands it that another thread closes the connection, as it does whenever a client is closed:
-    while it waits for the socket, or is about to [19].
+    while it waits for the socket, or is about to, or reads or writes [19].
     """
 
     async def _read_from_sock(self) -> None:
@@ -157,22 +157,42 @@ class EagerTransport(KafkaTCPTransport):
     async def _unless_closed(self, work: Awaitable[None]) -> None:
         try:
             await work
-        except ValueError:  # of a socket that can't be waited for
+        except (ValueError, AttributeError):  # of a socket, or what reads its answers, that is gone
             if not self._closed:
                 raise
 
     def _sock_recv(self) -> tuple[bytes, KafkaConnectionError | None]:
-        if self._sock is None:
+        sock = self._sock  # which another thread takes away as it closes the connection
+        if sock is None:
             return b"", KafkaConnectionError("closed")
         received: list[bytes] = []
         try:
-            while part := self._sock.recv(_RECEIVE_BYTES):
+            while part := sock.recv(_RECEIVE_BYTES):
                 received.append(part)
         except (BlockingIOError, InterruptedError):
             return b"".join(received), None
         except OSError as error:
             return b"".join(received), KafkaConnectionError(str(error))
         return b"".join(received), KafkaConnectionError("socket disconnected")
+
+    def _sock_send(self) -> tuple[int, KafkaConnectionError | None]:
+        sock, waiting, total = self._sock, self._write_buffer, 0
+        if sock is None:
+            return 0, KafkaConnectionError("closed")
+        try:
+            while waiting:
+                chunk = memoryview(waiting[0])
+                sent = sock.send(chunk)
+                total += sent
+                if sent < len(chunk):
+                    waiting[0] = chunk[sent:]
+                else:
+                    waiting.popleft()
+        except (BlockingIOError, InterruptedError):
+            return total, None
+        except (OSError, IndexError) as error:  # closing empties what is waiting
+            return total, KafkaConnectionError(str(error))
+        return total, None
 
 
 class _NameBytes(bytes):

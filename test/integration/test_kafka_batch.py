@@ -356,6 +356,68 @@ def test_a_connection_that_another_thread_closes_as_it_is_about_to_wait_ends_wit
     assert [record for record in caplog.records if record.exc_info] == []
 
 
+class ClosedMeanwhile:
+    """A socket whose connection is closed by another thread after each of its calls."""
+
+    def __init__(self, transport: EagerTransport) -> None:
+        self._transport, self._socket = transport, transport._sock
+
+    def recv(self, size: int) -> bytes:
+        received: bytes = self._socket.recv(size)
+        self._close()
+        return received
+
+    def send(self, chunk: memoryview) -> int:
+        sent: int = self._socket.send(chunk[:3])
+        self._close()
+        return sent
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def _close(self) -> None:
+        self._transport._closed = True
+        self._transport._sock = None
+        self._transport._write_buffer.clear()
+
+
+@pytest.mark.parametrize("is_reading", [True, False])
+def test_a_connection_that_another_thread_closes_while_it_reads_or_writes_ends_without_a_traceback(
+    caplog: pytest.LogCaptureFixture, *, is_reading: bool
+) -> None:
+    net = NetworkSelector()
+    near, far = socket.socketpair()
+    near.settimeout(0)
+    with near, far:
+        transport = EagerTransport(net, near)
+        transport._sock = ClosedMeanwhile(transport)
+        far.sendall(b"an answer")
+        transport.resume_reading() if is_reading else transport.write(b"a request")
+        for _ in range(3):
+            net.poll(timeout_ms=1)
+    assert transport._sock is None
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+def test_a_request_that_the_socket_takes_in_parts_arrives_whole() -> None:
+    near, far = socket.socketpair()
+    near.settimeout(0)
+    request = bytes(range(256)) * 40_000  # more than a socket holds
+    with near, far:
+        transport = EagerTransport(NetworkSelector(), near)
+        transport.write(request[:10])
+        transport.write(request[10:])
+        arrived, sent = b"", 0
+        while len(arrived) < len(request):
+            some, error = transport._sock_send()
+            assert error is None
+            sent += some
+            arrived += far.recv(1 << 20)
+        assert arrived == request
+        assert sent == len(request)
+        assert not transport._write_buffer
+
+
 def test_a_broker_that_takes_connections_and_closes_them_is_tried_ever_later() -> None:
     """As a proxy in front of a broker that is gone does."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
