@@ -15,7 +15,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from operator import add
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+_T = TypeVar("_T")
 
 Header = tuple[str, bytes | None]
 Headers = Sequence[Header]
@@ -117,13 +119,18 @@ def decode(
     # Where no offset is missing they need not be read.
     dense = count == last_offset - base_offset + 1 and -_FAR < base_timestamp < _FAR
     way = _decode_dense if dense else _decode_sparse
+    return _whole(records, count, lambda: way(records, count, base_offset, base_timestamp))
+
+
+def _whole(records: bytes, count: int, taking_apart: Callable[[], tuple[_T, int]]) -> _T:
+    """What taking records apart finds, where that ends where they do."""
     try:
-        columns, end = way(records, count, base_offset, base_timestamp)
+        found, end = taking_apart()
     except (IndexError, struct.error) as error:
         raise ValueError(f"the last of {count} records is cut off") from error
     if end != len(records):
         raise ValueError(f"{count} records end at byte {end} of {len(records)}")
-    return columns
+    return found
 
 
 def _decode_dense(
@@ -316,23 +323,24 @@ def decode_pairs(records: bytes, count: int) -> tuple[list[bytes | None], list[b
     Raises:
         ValueError: the bytes are not so many records.
     """
+    return _whole(records, count, lambda: _decode_pairs(records, count))
+
+
+def _decode_pairs(
+    records: bytes, count: int
+) -> tuple[tuple[list[bytes | None], list[bytes | None]], int]:
     keys: list[bytes | None] = []
     values: list[bytes | None] = []
     position = 0
-    try:
-        while len(keys) < count:
-            before = len(keys)
-            position = _read_pairs_alike(records, position, count - before, keys, values)
-            if len(keys) - before < _ALIKE:
-                for _ in range(min(count - len(keys), _UNLIKE)):
-                    *_, tail, value, stop, position = _read_record(records, position)
-                    keys.append(read_key(records[tail:value]))
-                    values.append(records[value:stop] if stop >= value else None)
-    except (IndexError, struct.error) as error:
-        raise ValueError(f"the last of {count} records is cut off") from error
-    if position != len(records):
-        raise ValueError(f"{count} records end at byte {position} of {len(records)}")
-    return keys, values
+    while len(keys) < count:
+        before = len(keys)
+        position = _read_pairs_alike(records, position, count - before, keys, values)
+        if len(keys) - before < _ALIKE:
+            for _ in range(min(count - len(keys), _UNLIKE)):
+                *_, tail, value, stop, position = _read_record(records, position)
+                keys.append(read_key(records[tail:value]))
+                values.append(records[value:stop] if stop >= value else None)
+    return (keys, values), position
 
 
 def _read_pairs_alike(

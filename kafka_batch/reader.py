@@ -1,7 +1,8 @@
 """Partitions, read from an offset to their end, outside of any group."""
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
@@ -13,6 +14,8 @@ from kafka_batch.errors import translated
 _WAIT_MS = 20
 _ASK_MS = 10_000  # several requests, each of which may be one to a broker that is silent
 _CLOSE_MS = 500
+
+_Found = TypeVar("_Found", Batch, Pairs)
 
 
 class PartitionReader:
@@ -57,28 +60,21 @@ class PartitionReader:
 
     def read(self, wait_ms: float = _WAIT_MS) -> Batch | None:
         """The next batch, if one comes soon."""
-        with translated(None):
-            fetched = self._next(wait_ms)
-            if fetched is None:
-                return None
-            batch = fetched.batch()
-        self._next_offset = batch.next_offset
-        return batch
+        return self._next(wait_ms, lambda fetched: fetched.batch())
 
     def read_pairs(self, wait_ms: float = _WAIT_MS) -> Pairs | None:
         """As `read`, for the keys and values alone, which takes less time."""
-        with translated(None):
-            fetched = self._next(wait_ms)
-            if fetched is None:
-                return None
-            pairs = fetched.pairs()
-        self._next_offset = pairs.next_offset
-        return pairs
+        return self._next(wait_ms, lambda fetched: fetched.pairs())
 
-    def _next(self, wait_ms: float) -> Fetched | None:
-        if not self._fetched:
-            self._fetched = self._consumer.fetch(wait_ms)[::-1]
-        return self._fetched.pop() if self._fetched else None
+    def _next(self, wait_ms: float, taken_apart: Callable[[Fetched], _Found]) -> _Found | None:
+        with translated(None):
+            if not self._fetched:
+                self._fetched = self._consumer.fetch(wait_ms)[::-1]
+            if not self._fetched:
+                return None
+            found = taken_apart(self._fetched.pop())
+        self._next_offset = found.next_offset
+        return found
 
     @property
     def position(self) -> int:
