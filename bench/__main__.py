@@ -12,8 +12,9 @@ from bench.draw import draw
 from bench.environments import WORK
 from bench.plan import FULL, QUICK, Plan
 from bench.processes import Failed
-from bench.report import machine, show
+from bench.report import Result, machine, show
 from bench.topics import ROOT, a_broker
+from bench.turns import say
 from broker import BrokerUnavailable
 
 _PAYMENTS_OF_AN_ACCOUNT = 32
@@ -23,30 +24,35 @@ def main(words: list[str]) -> int:
     """Measures what the command line asks for, and returns the exit status."""
     asked = _arguments(words)
     try:
-        result = _measure(_plan(asked), asked.chapters or list(CHAPTERS))
+        result = _measure(_plan(asked), asked.chapters or list(CHAPTERS), *_places(asked))
     except (BrokerUnavailable, Failed) as reason:
         sys.stderr.write(f"bench: {reason}\n")
         return 1
     show(result)
-    results, pictures = _places(asked)
-    results.mkdir(parents=True, exist_ok=True)
-    (results / "results.json").write_text(json.dumps(result, indent=1) + "\n")
-    drawn = draw(result, pictures)
-    sys.stderr.write(f"bench: wrote {results / 'results.json'}\n")
-    sys.stderr.writelines(f"bench: drew {path}\n" for path in drawn)
     return 0
 
 
-def _measure(plan: Plan, chapters: list[str]) -> dict[str, object]:
-    result: dict[str, object] = {
-        "machine": machine(),
-        "records": plan.records,
-        "rounds": plan.rounds,
-    }
+def _measure(plan: Plan, chapters: list[str], results: Path, pictures: Path) -> Result:
+    """Measures chapter by chapter. Each is kept when it is done: the next one may fail."""
+    measured = {**machine(), "records": plan.records, "rounds": plan.rounds}
+    result: Result = {"measured": {}}
     with tempfile.TemporaryDirectory(prefix="bench-kafka-") as folder, a_broker(Path(folder)) as it:
         for chapter in chapters:
             result[chapter] = CHAPTERS[chapter](it, plan)
+            result["measured"][chapter] = measured
+            _keep(result, results / "results.json")
+            say(f"wrote {chapter} to {results / 'results.json'}")
+            for picture in draw({chapter: result[chapter]}, pictures):
+                say(f"drew {picture}")
     return result
+
+
+def _keep(result: Result, path: Path) -> None:
+    """Replaces those chapters in the file, and leaves its others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known: Result = json.loads(path.read_text()) if path.is_file() else {"measured": {}}
+    measured = {**known["measured"], **result["measured"]}
+    path.write_text(json.dumps({**known, **result, "measured": measured}, indent=1) + "\n")
 
 
 def _plan(asked: argparse.Namespace) -> Plan:
@@ -63,10 +69,10 @@ def _plan(asked: argparse.Namespace) -> Plan:
 
 
 def _places(asked: argparse.Namespace) -> tuple[Path, Path]:
-    """Where the figures and the pictures go. Only a whole run replaces what the README shows."""
+    """Where the figures and the pictures go. Whole chapters replace what the README shows."""
     if asked.out:
         return asked.out, asked.out
-    whole = not (asked.quick or asked.chapters or asked.systems or asked.records or asked.rounds)
+    whole = not (asked.quick or asked.systems or asked.records or asked.rounds)
     return (ROOT / "bench", ROOT / "imgs") if whole else (WORK / "results", WORK / "results")
 
 
@@ -74,8 +80,8 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures the detector beside its peers, in turn, on one broker: prints "
-        "tables, and writes them as JSON with pictures (a whole run: to bench/ and imgs/; a part: "
-        "to .bench/).",
+        "tables, and writes them as JSON with pictures (whole chapters: to bench/ and imgs/; a "
+        "part of one: to .bench/).",
     )
     names = [system.name for system in FULL.systems]
     parser.add_argument("--quick", action="store_true", help="a part of it, in under 3 minutes")

@@ -60,7 +60,7 @@ _COMPARED = (
 )
 FULL = Plan(
     records=5_000_000,
-    rounds=3,
+    rounds=5,
     latency_s=15,
     systems=_COMPARED,
     waiting=(1_000_000, 10_000_000),

@@ -61,8 +61,6 @@ class BatchConsumer(Consumer):
         self._tied_to: tuple[str, UUID] | None = None
         self._in_doubt = False  # whether the topic is still the one that we are tied to
         self._fetched_at = 0.0
-        self._unstable: set[TopicPartition] = set()  # an open Kafka transaction may commit another
-        self._ask_at = 0.0
         self._whole_batches = whole_batches
         if whole_batches:
             self._fetcher.PartitionRecords = WholeBatches
@@ -82,39 +80,14 @@ class BatchConsumer(Consumer):
             return ""  # brokers before 2.8
         self._tied_to, self._fetched_at = (topic, identity), time.monotonic()
         mark = f"{_MARK}{identity.hex}"
-        coordinator, subscription = self._coordinator, self._subscription
-        of_the_group = coordinator.fetch_committed_offsets_async
-        handle_offsets = coordinator._handle_offset_fetch_response
-        request_offset_reset = subscription.request_offset_reset
-
-        async def of_this_topic(asked: Set[TopicPartition], **options: Any) -> dict[Any, Any]:
-            if self._unstable and time.monotonic() < self._ask_at:
-                raise KafkaTimeoutError
-            found = await of_the_group(asked, **options)
-            own = {tp: at for tp, at in found.items() if not _is_of_another(at.metadata, mark)}
-            for tp in found.keys() - own.keys():
-                log.warning("%s was made anew: partition %d is read from its beginning", *tp)
-            if self._unstable:
-                self._ask_at = time.monotonic() + _ASK_AGAIN_S
-                for tp in asked - self._unstable:
-                    if tp in own:
-                        subscription.seek(tp, own[tp].offset)
-                    else:
-                        request_offset_reset(tp)
-                raise KafkaTimeoutError  # as the others have none yet
-            return own
-
-        def without_unstable(response: Any) -> dict[TopicPartition, Any]:
-            self._unstable = _drop_unstable(response)
-            return dict(handle_offsets(response))
+        _CommittedOffsets(mark, self._subscription).put_into(self._coordinator)
+        request_offset_reset = self._subscription.request_offset_reset
 
         def noted(*args: Any) -> None:  # a position that is not in its log
             self._in_doubt = True
             request_offset_reset(*args)
 
-        coordinator.fetch_committed_offsets_async = of_this_topic
-        coordinator._handle_offset_fetch_response = without_unstable
-        subscription.request_offset_reset = noted
+        self._subscription.request_offset_reset = noted
         return mark
 
     def read(self, timeout_ms: float) -> list[Batch]:
@@ -158,6 +131,46 @@ class BatchConsumer(Consumer):
         known = self._cluster.topic_id(topic)
         if known and known.int and known != identity:
             raise UnknownTopicOrPartitionError(f"topic {topic!r} was deleted, and made anew")
+
+
+class _CommittedOffsets:
+    """What a consumer takes of its group's committed offsets: those with the topic's mark, and of
+    partitions whose offset a Kafka transaction that is open may commit, none until it has ended.
+    """
+
+    def __init__(self, mark: str, subscription: Any) -> None:
+        self._mark = mark
+        self._seek, self._reset = subscription.seek, subscription.request_offset_reset
+        self._unstable: set[TopicPartition] = set()
+        self._ask_at = 0.0
+
+    def put_into(self, coordinator: Any) -> None:
+        """Has the consumer's coordinator fetch them this way."""
+        self._fetch = coordinator.fetch_committed_offsets_async
+        self._handle = coordinator._handle_offset_fetch_response
+        coordinator.fetch_committed_offsets_async = self._fetch_own
+        coordinator._handle_offset_fetch_response = self._handle_known
+
+    async def _fetch_own(self, asked: Set[TopicPartition], **options: Any) -> dict[Any, Any]:
+        if self._unstable and time.monotonic() < self._ask_at:
+            raise KafkaTimeoutError
+        found = await self._fetch(asked, **options)
+        own = {tp: at for tp, at in found.items() if not _is_of_another(at.metadata, self._mark)}
+        for tp in found.keys() - own.keys():
+            log.warning("%s was made anew: partition %d is read from its beginning", *tp)
+        if self._unstable:
+            self._ask_at = time.monotonic() + _ASK_AGAIN_S
+            for tp in asked - self._unstable:
+                if tp in own:
+                    self._seek(tp, own[tp].offset)
+                else:
+                    self._reset(tp)
+            raise KafkaTimeoutError  # as the others have none yet
+        return own
+
+    def _handle_known(self, response: Any) -> dict[TopicPartition, Any]:
+        self._unstable = _drop_unstable(response)
+        return dict(self._handle(response))
 
 
 def _drop_unstable(response: Any) -> set[TopicPartition]:
