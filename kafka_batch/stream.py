@@ -126,6 +126,8 @@ class Stream:
             self._finish_commit()
         if self._commit is None and self._is_due():
             self._begin_commit()
+            if self._caught_up:  # there is nothing to judge meanwhile, and what came in would wait
+                self._finish_commit()
         if not self._fetched:
             self._fetch(idle_wait_ms)
         batch = None

@@ -91,12 +91,27 @@ def forward_until(stream: Stream, topic: str, count: int) -> None:
     wait_until(forwarded, f"{count} records are forwarded")
 
 
+def the_interval_is_over(stream: Stream) -> None:
+    """While there is more to read: the commit runs beside what follows."""
+    stream._caught_up, stream._commit_at = False, 0.0
+
+
+def test_where_all_is_read_a_commit_ends_before_the_next_read(
+    topics: Topics, stream: Stream, told: Told
+) -> None:
+    send_numbered(topics, 0, 10)
+    forward_until(stream, topics.legit, 10)
+    assert stream.read() is None
+    assert told.words[-2:] == ["committing", "committed"]
+
+
 def test_what_is_forwarded_while_a_commit_runs_is_kept_for_the_next(
     topics: Topics, stream: Stream, told: Told
 ) -> None:
     gate = Gate(stream)
     send_numbered(topics, 0, 10)
     forward_until(stream, topics.legit, 10)
+    the_interval_is_over(stream)
     send_numbered(topics, 10, 1)
     forward_until(stream, topics.legit, 1)  # the commit of the ten began with its first read
     assert gate.reached.wait(30)
@@ -116,6 +131,7 @@ def test_what_was_kept_is_dropped_where_the_commit_fails_and_read_again(
     gate.failure = StartAnew("no answer")
     send_numbered(topics, 0, 10)
     forward_until(stream, topics.legit, 10)
+    the_interval_is_over(stream)
     send_numbered(topics, 10, 1)
     forward_until(stream, topics.legit, 1)
     assert gate.reached.wait(30)
@@ -137,6 +153,7 @@ def test_a_rebalance_commits_what_was_kept_before_it_hands_over(
     gate = Gate(stream)
     send_numbered(topics, 0, 10)
     forward_until(stream, topics.legit, 10)
+    the_interval_is_over(stream)
     send_numbered(topics, 10, 1)
     forward_until(stream, topics.legit, 1)
     assert gate.reached.wait(30)
