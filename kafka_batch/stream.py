@@ -65,8 +65,8 @@ class Stream:
                 if batch := stream.read():
                     stream.forward(batch, "out", range(len(batch)))
 
-    A commit runs beside what the caller does. What is forwarded meanwhile is kept, and sent in a
-    Kafka transaction of its own once the commit has ended.
+    Where there is more to read, a commit runs beside what the caller does. What is forwarded
+    meanwhile is kept, and sent in a Kafka transaction of its own once the commit has ended.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Stream:
             self._finish_commit()
         if self._commit is None and self._is_due():
             self._begin_commit()
-            if self._caught_up:  # there is nothing to judge meanwhile, and what came in would wait
+            if self._caught_up:  # nothing to judge meanwhile, and what is fetched now would wait
                 self._finish_commit()
         if not self._fetched:
             self._fetch(idle_wait_ms)
