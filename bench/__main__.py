@@ -64,7 +64,8 @@ def _plan(asked: argparse.Namespace) -> Plan:
         accounts = max(2, asked.records // _PAYMENTS_OF_AN_ACCOUNT)
         plan = replace(plan, records=asked.records, payments=asked.records, accounts=accounts)
     if asked.rounds:
-        plan = replace(plan, rounds=asked.rounds, rounds_of_rules=asked.rounds)
+        every = asked.rounds
+        plan = replace(plan, rounds=every, rounds_of_rules=every, rounds_of_latency=every)
     return plan
 
 

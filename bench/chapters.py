@@ -1,8 +1,11 @@
 """What is measured, chapter by chapter. Each returns rows of plain values, ready for JSON."""
 
-from collections.abc import Callable, Mapping
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 from bench import latency, reading, remembering, restoring, throughput
+from bench.latency import Latency
 from bench.plan import Plan
 from bench.systems import (
     CONFLUENT,
@@ -68,22 +71,34 @@ def latencies(broker: Broker, plan: Plan) -> list[Row]:
     compared = [DETECTOR, STREAMS_DEFAULT, STREAMS_10MS, CONFLUENT]
     if plan.rounds == 1:
         compared.remove(CONFLUENT)
-    rows = []
-    for load in plan.loads:
+    if plan.warm_up_s:
+        say(f"the broker warms up for {plan.warm_up_s:.0f} s: a JVM compiles what it runs often")
+        latency.measure(broker, DETECTOR, plan.loads[0], plan.warm_up_s)
+    return [row for load in plan.loads for row in _latencies(broker, plan, compared, load)]
+
+
+def _latencies(broker: Broker, plan: Plan, compared: list[System], load: int) -> list[Row]:
+    found: dict[str, list[Latency]] = {system.name: [] for system in compared}
+    for number in range(plan.rounds_of_latency):
         for system in compared:
-            say(f"latency of {system.name} at {load:,}/s")
-            found = latency.measure(broker, system, load, plan.latency_s)
-            rows.append(
-                {
-                    **described(system),
-                    "per_second": load,
-                    "median_ms": found.quantile(0.5),
-                    "p99_ms": found.quantile(0.99),
-                    "cpu": found.cpu,
-                    "counts": {str(ms): count for ms, count in sorted(found.counts.items())},
-                }
-            )
-    return rows
+            its = latency.measure(broker, system, load, plan.latency_s)
+            median, most = its.quantile(0.5), its.quantile(0.99)
+            say(f"round {number + 1}, {system.name} at {load:,}/s: {median} ms, 99 % {most} ms")
+            found[system.name].append(its)
+    return [
+        {**described(system), "per_second": load, **_all_rounds(found[system.name])}
+        for system in compared
+    ]
+
+
+def _all_rounds(found: Sequence[Latency]) -> Row:
+    counts = sum((Counter(its.counts) for its in found), Counter[int]())
+    return {
+        **figures("median_ms", (its.quantile(0.5) for its in found)),
+        **figures("p99_ms", (its.quantile(0.99) for its in found)),
+        "cpu": statistics.median(its.cpu for its in found),
+        "counts": {str(milliseconds): count for milliseconds, count in sorted(counts.items())},
+    }
 
 
 def compressions(broker: Broker, plan: Plan) -> list[Row]:

@@ -27,6 +27,8 @@ class Plan:
     """Records in the input, rounds, seconds of each latency, the records that wait when memory is
     looked at, commit intervals in milliseconds, and loads by the second.
 
+    Of latency: its own rounds, and for how long the broker runs under the first load before.
+
     Of rules that remember: systems, accounts, their payments in all, and rounds; accounts and
     payments on which the rules alone are timed, durability is measured, and restoring.
     """
@@ -38,6 +40,8 @@ class Plan:
     waiting: Sequence[int]
     intervals_ms: Sequence[int]
     loads: Sequence[int]
+    rounds_of_latency: int = 3
+    warm_up_s: float = 60
     remembering: Sequence[System] = (DETECTOR_TEN, DETECTOR_VELOCITY, STREAMS_VELOCITY)
     accounts: int = 100_000
     payments: int = 3_200_000
@@ -84,6 +88,8 @@ QUICK = Plan(
     waiting=(),
     intervals_ms=(),
     loads=(1_000,),
+    rounds_of_latency=1,
+    warm_up_s=0,
     accounts=6_000,
     payments=192_000,
     rounds_of_rules=1,

@@ -89,15 +89,15 @@ def _number(key: str, form: str) -> Callable[[dict[str, Any]], str]:
     return lambda row: format(row[key], form) if key in row else ""
 
 
-def _spread(row: dict[str, Any]) -> str:
-    return f"{row['rate_least']:,.0f}-{row['rate_most']:,.0f}"
+def _spread(key: str) -> Callable[[dict[str, Any]], str]:
+    return lambda row: f"{row[f'{key}_least']:,.0f}-{row[f'{key}_most']:,.0f}"
 
 
 def _tables(result: Result) -> Sequence[tuple[str, str, list[_Column]]]:
     measured = _measured(result)
     rate: list[_Column] = [
         ("records/s", _number("rate", ",.0f")),
-        ("least-most", _spread),
+        ("least-most", _spread("rate")),
         ("CPU us/record", _number("cpu_us", ".2f")),
         ("peak MB", _number("memory_mb", ".0f")),
     ]
@@ -123,8 +123,10 @@ def _tables(result: Result) -> Sequence[tuple[str, str, list[_Column]]]:
             [
                 ("system", _text("system")),
                 ("records/s", _number("per_second", ",")),
-                ("median ms", _text("median_ms")),
-                ("99 % ms", _text("p99_ms")),
+                ("median ms", _number("median_ms", ".0f")),
+                ("least-most", _spread("median_ms")),
+                ("99 % ms", _number("p99_ms", ".0f")),
+                ("least-most", _spread("p99_ms")),
                 ("cores", _number("cpu", ".2f")),
             ],
         ),
