@@ -101,7 +101,6 @@ def order() -> None:
         note(self, batch)
         if not self._fetched:
             self._consumer.commit(dict(self._offsets))
-        self._caught_up = False
 
     Stream._note = commit_first  # type: ignore[method-assign]
 

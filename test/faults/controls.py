@@ -75,7 +75,7 @@ _LATE = {**_AT_LEAST_ONCE, "COMMIT_INTERVAL_MS": "2000"}
 
 CONTROLS = [
     _control("at-least-once", "", [KILL_AT_OFFSETS], "repeated", settings=_AT_LEAST_ONCE),
-    _control("commit-before-send", "order", [KILL_ALL], "lost", settings=_LATE),
+    _control("commit-before-send", "order busy", [KILL_ALL], "lost", settings=_LATE),
     _control("without-1", "membership busy", [SCALE], "repeated"),
     _control("without-2", "patience", [BROKER_KILLED] * 2, "hung", long=True),
     _control("without-4", "results short", [SEND_DELAYED], "lost"),
