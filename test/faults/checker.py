@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
-from detecting import Topics, committed
+from detecting import Topics, committed, wait_until
 from kafka import KafkaAdminClient
 from kafka import TopicPartition as Partition
 from kafka.admin import OffsetSpec
@@ -34,23 +34,27 @@ def check(
     topics: Topics,
     written: Written,
     rules_file: Path,
-    gone: Sequence[Stored] = (),
+    gone: Sequence[Sequence[Stored]] = (),
     *,
     exactly_once: bool = True,
 ) -> list[str]:
     """What is wrong, a line each; nothing where exactly the right records came out.
 
-    All must have been judged. `gone` is input that was there before, and deleted since.
+    All must have been judged. `gone` are inputs that were there before, each deleted since.
     """
     names = (topics.transactions, *topics.outputs)
+    # A Kafka transaction counts as soon as its end is stored; its records can be read a moment
+    # later, when each of their partitions has got the word.
+    wait_until(lambda: not _open(topics, names), "all Kafka transactions have ended")
     found = read_back(topics, names)
-    inputs = [*gone, *(record for record in found if record.topic == topics.transactions)]
+    lives = [*gone, [record for record in found if record.topic == topics.transactions]]
+    inputs = [record for life in lives for record in life]
     results = [record for record in found if record.topic != topics.transactions]
     problems = [*_of_the_load(written, inputs)]
     if Counter(_by_librdkafka(topics.bootstrap_servers, names)) != Counter(found):
         problems.append("the two clients that read it back do not agree")
     replayed: dict[bytes, Headers] = {}  # where memory is not saved, it begins anew again and again
-    for life in (gone, inputs[len(gone) :]) if exactly_once else ():
+    for life in lives if exactly_once else ():
         replayed |= headers_by_value(life, rules_file)
     expected = [
         judge(record, written.planted, topics, _others(replayed.get(record.value or b"", ())))
@@ -60,7 +64,7 @@ def check(
     problems += _of_the_order(inputs, expected, results, topics)
     if exactly_once:
         problems += _of_the_memory(replayed, results, topics)
-    problems += _of_the_group(topics, names)
+    problems += _of_the_group(topics)
     return problems
 
 
@@ -141,18 +145,22 @@ def _of_the_memory(
         yield f"another verdict than a replay's: {len(wrong)}, as {'; '.join(wrong[:_SHOWN])}"
 
 
-def _of_the_group(topics: Topics, names: Sequence[str]) -> Iterator[str]:
-    """Committed offsets at the end of the input, and no Kafka transaction left open."""
+def _of_the_group(topics: Topics) -> Iterator[str]:
+    """Committed offsets at the end of the input."""
+    with closing(KafkaAdminClient(bootstrap_servers=topics.bootstrap_servers)) as admin:
+        ends = _ends(admin, [topics.transactions])
+        done = committed_offsets(admin, topics)
+    for place, end in ends.items():
+        if end and done.get(place) != end:
+            yield f"{place}: committed {done.get(place)}, and the end is {end}"
+
+
+def _open(topics: Topics, names: Sequence[str]) -> list[Partition]:
+    """Where there is a Kafka transaction that has not ended."""
     with closing(KafkaAdminClient(bootstrap_servers=topics.bootstrap_servers)) as admin:
         ends = _ends(admin, names)
         stable = _ends(admin, names, IsolationLevel.READ_COMMITTED)
-        done = committed_offsets(admin, topics)
-    open_ones = [place for place in ends if ends[place] != stable[place]]
-    if open_ones:
-        yield f"a Kafka transaction is open in {open_ones}"
-    for place, end in ends.items():
-        if place.topic == topics.transactions and end and done.get(place) != end:
-            yield f"{place}: committed {done.get(place)}, and the end is {end}"
+    return [place for place in ends if ends[place] != stable[place]]
 
 
 def lag(topics: Topics) -> int:

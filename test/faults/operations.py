@@ -42,7 +42,7 @@ def input_made_anew(run: Run) -> float:
     """The input is deleted when all of it is judged, and made anew; counted from then."""
     run.load.pause()
     run.all_judged()
-    run.gone += read_back(run.topics, [run.topics.transactions])
+    run.gone.append(read_back(run.topics, [run.topics.transactions]))
     with run.world.admin() as admin:
         admin.delete_topics([run.topics.transactions])
         wait_until(lambda: _is_gone(run), "the input is deleted", PATIENCE_S)

@@ -71,7 +71,7 @@ class Run:
         self.detectors: list[Detector] = []
         self.problems: list[str] = []
         self.stops: list[Survived] = []
-        self.gone: list[Stored] = []  # input that was judged, and then deleted with its topic
+        self.gone: list[list[Stored]] = []  # inputs that were judged, and then deleted
         self.folder = folder
         self.settings = dict(settings or {})
         self._program = program
