@@ -14,7 +14,7 @@ from bench.plan import FULL, QUICK, Plan
 from bench.processes import Failed
 from bench.report import Result, machine, show
 from bench.topics import ROOT, a_broker
-from bench.turns import say
+from bench.turns import Row, say
 from broker import BrokerUnavailable
 
 _PAYMENTS_OF_AN_ACCOUNT = 32
@@ -34,25 +34,26 @@ def main(words: list[str]) -> int:
 
 def _measure(plan: Plan, chapters: list[str], results: Path, pictures: Path) -> Result:
     """Measures chapter by chapter. Each is kept when it is done: the next one may fail."""
-    measured = {**machine(), "records": plan.records, "rounds": plan.rounds}
+    measured = {**machine(), "records": plan.records}
     result: Result = {"measured": {}}
     with tempfile.TemporaryDirectory(prefix="bench-kafka-") as folder, a_broker(Path(folder)) as it:
         for chapter in chapters:
-            result[chapter] = CHAPTERS[chapter](it, plan)
+            rows = result[chapter] = CHAPTERS[chapter](it, plan)
             result["measured"][chapter] = measured
-            _keep(result, results / "results.json")
+            _keep(chapter, rows, measured, results / "results.json")
             say(f"wrote {chapter} to {results / 'results.json'}")
-            for picture in draw({chapter: result[chapter]}, pictures):
+            for picture in draw({chapter: rows}, pictures):
                 say(f"drew {picture}")
     return result
 
 
-def _keep(result: Result, path: Path) -> None:
-    """Replaces those chapters in the file, and leaves its others."""
+def _keep(chapter: str, rows: list[Row], measured: Row, path: Path) -> None:
+    """Replaces a chapter in the file, and leaves its others."""
     path.parent.mkdir(parents=True, exist_ok=True)
     known: Result = json.loads(path.read_text()) if path.is_file() else {"measured": {}}
-    measured = {**known["measured"], **result["measured"]}
-    path.write_text(json.dumps({**known, **result, "measured": measured}, indent=1) + "\n")
+    known[chapter] = rows
+    known["measured"][chapter] = measured
+    path.write_text(json.dumps(known, indent=1) + "\n")
 
 
 def _plan(asked: argparse.Namespace) -> Plan:

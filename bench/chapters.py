@@ -3,6 +3,7 @@
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from bench import latency, reading, remembering, restoring, throughput
 from bench.latency import Latency
@@ -29,14 +30,15 @@ def systems(broker: Broker, plan: Plan) -> list[Row]:
     """Throughput by system, and how fast the distribution's own tool reads the same input."""
     with broker.topics("in") as (topic,):
         broker.fill(topic, plan.records)
-        turns: list[tuple[str, Callable[[], Run]]] = [
-            (system.name, lambda system=system: _run(broker, system, topic, plan))  # type: ignore[misc]
-            for system in plan.systems
+        turns = [
+            (system.name, partial(_run, broker, system, topic, plan)) for system in plan.systems
         ]
         runs = in_turn(turns, plan.rounds)
         rows = [{**described(system), **summary(runs[system.name])} for system in plan.systems]
-        read = [_reads(broker, topic, plan) for _ in range(plan.rounds)]
-    return [*rows, {"system": reading.NAME, "settings": "only reads", **figures("rate", read)}]
+        tool = [(reading.NAME, partial(reading.measure, broker, topic, plan.records))]
+        read = in_turn(tool, plan.rounds)[reading.NAME]
+    only_read = {"system": reading.NAME, "settings": "only reads", "rounds": len(read)}
+    return [*rows, {**only_read, **figures("rate", read)}]
 
 
 def intervals(broker: Broker, plan: Plan) -> list[Row]:
@@ -55,7 +57,7 @@ def intervals(broker: Broker, plan: Plan) -> list[Row]:
         broker.fill(topic, plan.records)
         runs = in_turn(
             [
-                (variant.name, lambda variant=variant: _run(broker, variant, topic, plan))  # type: ignore[misc]
+                (variant.name, partial(_run, broker, variant, topic, plan))
                 for variant in variants.values()
             ],
             1,
@@ -78,13 +80,12 @@ def latencies(broker: Broker, plan: Plan) -> list[Row]:
 
 
 def _latencies(broker: Broker, plan: Plan, compared: list[System], load: int) -> list[Row]:
-    found: dict[str, list[Latency]] = {system.name: [] for system in compared}
-    for number in range(plan.rounds_of_latency):
-        for system in compared:
-            its = latency.measure(broker, system, load, plan.latency_s)
-            median, most = its.quantile(0.5), its.quantile(0.99)
-            say(f"round {number + 1}, {system.name} at {load:,}/s: {median} ms, 99 % {most} ms")
-            found[system.name].append(its)
+    say(f"latencies at {load:,}/s")
+    turns = [
+        (system.name, partial(latency.measure, broker, system, load, plan.latency_s))
+        for system in compared
+    ]
+    found = in_turn(turns, plan.rounds_of_latency)
     return [
         {**described(system), "per_second": load, **_all_rounds(found[system.name])}
         for system in compared
@@ -94,6 +95,7 @@ def _latencies(broker: Broker, plan: Plan, compared: list[System], load: int) ->
 def _all_rounds(found: Sequence[Latency]) -> Row:
     counts = sum((Counter(its.counts) for its in found), Counter[int]())
     return {
+        "rounds": len(found),
         **figures("median_ms", (its.quantile(0.5) for its in found)),
         **figures("p99_ms", (its.quantile(0.99) for its in found)),
         "cpu": statistics.median(its.cpu for its in found),
@@ -110,7 +112,7 @@ def compressions(broker: Broker, plan: Plan) -> list[Row]:
         with broker.topics("in") as (topic,):
             broker.fill(topic, plan.records, compression=read)
             variant = DETECTOR.with_variables(f"{read} to {write}", COMPRESSION_TYPE=write)
-            runs = in_turn([(variant.name, lambda: _run(broker, variant, topic, plan))], 1)  # noqa: B023  # it is called in this turn
+            runs = in_turn([(variant.name, partial(_run, broker, variant, topic, plan))], 1)
         rows.append({"read": read, "written": write, **summary(runs[variant.name])})
     return rows
 
@@ -120,8 +122,8 @@ def generators(broker: Broker, plan: Plan) -> list[Row]:
     few = plan.records // _SEND_LOOP_SHARE
     runs = in_turn(
         [
-            (GENERATOR.name, lambda: throughput.measure_writing(broker, GENERATOR, plan.records)),
-            (SEND_LOOP.name, lambda: throughput.measure_writing(broker, SEND_LOOP, few)),
+            (system.name, partial(throughput.measure_writing, broker, system, records))
+            for system, records in ((GENERATOR, plan.records), (SEND_LOOP, few))
         ],
         plan.rounds,
     )
@@ -133,7 +135,7 @@ def generators(broker: Broker, plan: Plan) -> list[Row]:
         f"generator at {_HELD_RATE:,}/s", TRANSACTIONS_PER_SECOND=_HELD_RATE
     )
     total = int(_HELD_RATE * (plan.latency_s + 10))
-    run = in_turn([(held.name, lambda: throughput.measure_writing(broker, held, total))], 1)
+    run = in_turn([(held.name, partial(throughput.measure_writing, broker, held, total))], 1)
     return [*rows, {**described(held), "asked": _HELD_RATE, **summary(run[held.name])}]
 
 
@@ -165,9 +167,3 @@ CHAPTERS: Mapping[str, Callable[[Broker, Plan], list[Row]]] = {
 
 def _run(broker: Broker, system: System, topic: str, plan: Plan) -> Run:
     return throughput.measure(broker, system, Input(topic, plan.records))
-
-
-def _reads(broker: Broker, topic: str, plan: Plan) -> float:
-    rate = reading.measure(broker, topic, plan.records)
-    say(f"{reading.NAME}: {rate:,.0f}/s")
-    return rate

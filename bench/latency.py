@@ -27,6 +27,9 @@ class Latency:
     counts: Mapping[int, int]
     cpu: float
 
+    def __str__(self) -> str:
+        return f"{self.quantile(0.5)} ms, 99 % {self.quantile(0.99)} ms"
+
     def quantile(self, share: float) -> int:
         """The time, in milliseconds, within which this share of the records came in."""
         left = share * sum(self.counts.values())

@@ -1,8 +1,9 @@
 """What rules with memory cost: beside Kafka Streams, by the number of rules, and by how what they
 remember is made durable."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from math import inf
 
 from bench import filler, throughput
@@ -40,8 +41,9 @@ def rules(broker: Broker, plan: Plan) -> list[Row]:
     """Throughput of the ten rules, and of a part of them; of Kafka Streams with three of them."""
     with broker.topics("in") as (topic,):
         write(broker, topic, plan.accounts, plan.payments)
+        source = Input(topic, plan.payments, _ANY, _SPAN)
         turns = [
-            (system.name, _turn(broker, system, Input(topic, plan.payments, _ANY, _SPAN)))
+            (system.name, partial(throughput.measure, broker, system, source))
             for system in plan.remembering
         ]
         runs = in_turn(turns, plan.rounds_of_rules)
@@ -64,7 +66,10 @@ def durability(broker: Broker, plan: Plan) -> list[Row]:
         with broker.topics("in") as (topic,):
             write(broker, topic, accounts, payments)
             source = Input(topic, payments, _ANY, _FROM_BEGINNERS)
-            turns = [(its.name, _turn(broker, its, source)) for its in variants.values()]
+            turns = [
+                (its.name, partial(throughput.measure, broker, its, source))
+                for its in variants.values()
+            ]
             runs = in_turn(turns, plan.rounds_of_rules)
         rows += [
             {"accounts": accounts, "saved": saved, **summary(runs[its.name])}
@@ -84,10 +89,6 @@ def write(broker: Broker, topic: str, accounts: int, payments: int) -> None:
     """Fills a topic with payments, and says so."""
     say(f"writing {payments:,} payments of {accounts:,} accounts")
     filler.fill(broker, topic, accounts, payments)
-
-
-def _turn(broker: Broker, system: System, source: Input) -> Callable[[], Run]:
-    return lambda: throughput.measure(broker, system, source)
 
 
 def _require_a_tenth(runs: Sequence[Run]) -> None:

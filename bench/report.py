@@ -96,6 +96,7 @@ def _spread(key: str) -> Callable[[dict[str, Any]], str]:
 def _tables(result: Result) -> Sequence[tuple[str, str, list[_Column]]]:
     measured = _measured(result)
     rate: list[_Column] = [
+        ("rounds", _text("rounds")),
         ("records/s", _number("rate", ",.0f")),
         ("least-most", _spread("rate")),
         ("CPU us/record", _number("cpu_us", ".2f")),
@@ -104,7 +105,7 @@ def _tables(result: Result) -> Sequence[tuple[str, str, list[_Column]]]:
     return [
         (
             "systems",
-            f"throughput, {measured['records']:,} records, median of {measured['rounds']} rounds",
+            f"throughput, {measured['records']:,} records, medians",
             [
                 ("system", lambda row: f"{row['system']} {row.get('version', '')}".strip()),
                 ("guarantee", _text("guarantee")),
@@ -123,6 +124,7 @@ def _tables(result: Result) -> Sequence[tuple[str, str, list[_Column]]]:
             [
                 ("system", _text("system")),
                 ("records/s", _number("per_second", ",")),
+                ("rounds", _text("rounds")),
                 ("median ms", _number("median_ms", ".0f")),
                 ("least-most", _spread("median_ms")),
                 ("99 % ms", _number("p99_ms", ".0f")),

@@ -53,6 +53,9 @@ class Run:
     memory_mb: float
     frauds: float = 0.0
 
+    def __str__(self) -> str:
+        return f"{self.rate:,.0f}/s, {self.cpu_us:.2f} us CPU a record, {self.memory_mb:.0f} MB"
+
 
 def measure(broker: Broker, system: System, source: Input, *, to_the_end: bool = False) -> Run:
     """Runs a system over an input; `to_the_end`, or until its rate is known.

@@ -3,26 +3,25 @@
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.systems import System
 from bench.throughput import Run
 
 Row = dict[str, Any]
+_Measured = TypeVar("_Measured")
 
 
-def in_turn(turns: Sequence[tuple[str, Callable[[], Run]]], rounds: int) -> dict[str, list[Run]]:
-    """Runs each in each round, so that a slow minute of the machine falls on all of them."""
-    runs: dict[str, list[Run]] = {name: [] for name, _ in turns}
+def in_turn(
+    turns: Sequence[tuple[str, Callable[[], _Measured]]], rounds: int
+) -> dict[str, list[_Measured]]:
+    """Measures each in each round, so that a slow minute of the machine falls on all of them."""
+    found: dict[str, list[_Measured]] = {name: [] for name, _ in turns}
     for number in range(rounds):
         for name, turn in turns:
-            run = turn()
-            say(
-                f"round {number + 1}, {name}: {run.rate:,.0f}/s, "
-                f"{run.cpu_us:.2f} us CPU a record, {run.memory_mb:.0f} MB"
-            )
-            runs[name].append(run)
-    return runs
+            found[name].append(turn())
+            say(f"round {number + 1}, {name}: {found[name][-1]}")
+    return found
 
 
 def described(system: System) -> Row:
@@ -38,6 +37,7 @@ def described(system: System) -> Row:
 def summary(runs: Sequence[Run]) -> Row:
     """The median rate with its bounds, CPU time a record, and the peak of memory."""
     return {
+        "rounds": len(runs),
         **figures("rate", (run.rate for run in runs)),
         "cpu_us": statistics.median(run.cpu_us for run in runs),
         "memory_mb": max(run.memory_mb for run in runs),
