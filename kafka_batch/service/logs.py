@@ -36,6 +36,8 @@ def set_up_logs(level: str) -> None:
     logging.getLogger("kafka").setLevel("DEBUG" if level == "DEBUG" else "WARNING")
     # Warns of any task that took over 100 ms, as on a busy machine, or while one is paused.
     logging.getLogger("kafka.net.selector").setLevel("DEBUG" if level == "DEBUG" else "ERROR")
+    # Tells of a connection that is lost, and the connection does, too.
+    logging.getLogger("kafka.net.transport").setLevel("DEBUG" if level == "DEBUG" else "CRITICAL")
 
 
 def _renderers() -> list[structlog.typing.Processor]:

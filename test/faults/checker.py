@@ -1,7 +1,7 @@
 """Reads everything back as committed, with two clients, and compares it with what must be there."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +24,7 @@ from faults.oracle import (
     came_out,
     judge,
 )
-from faults.replay import headers_by_value
+from faults.replay import replayed
 
 _READ_S = 120.0
 _SHOWN = 3
@@ -40,7 +40,9 @@ def check(
 ) -> list[str]:
     """What is wrong, a line each; nothing where exactly the right records came out.
 
-    All must have been judged. `gone` are inputs that were there before, each deleted since.
+    All must have been judged. `gone` are inputs that were there before, each deleted since. A
+    record may be in the input twice, where a broker was lost as librdkafka wrote it: then it must
+    come out twice.
     """
     names = (topics.transactions, *topics.outputs)
     # A Kafka transaction counts as soon as its end is stored; its records can be read a moment
@@ -53,17 +55,16 @@ def check(
     problems = [*_of_the_load(written, inputs)]
     if Counter(_by_librdkafka(topics.bootstrap_servers, names)) != Counter(found):
         problems.append("the two clients that read it back do not agree")
-    replayed: dict[bytes, Headers] = {}  # where memory is not saved, it begins anew again and again
+    wanted: dict[Stored, Headers] = {}  # where memory is not saved, it begins anew again and again
     for life in lives if exactly_once else ():
-        replayed |= headers_by_value(life, rules_file)
+        wanted |= replayed(life, rules_file)
     expected = [
-        judge(record, written.planted, topics, _others(replayed.get(record.value or b"", ())))
-        for record in inputs
+        judge(record, written.planted, topics, _others(wanted.get(record, ()))) for record in inputs
     ]
     problems += of_the_outcome(expected, [came_out(record, topics) for record in results])
-    problems += _of_the_order(inputs, expected, results, topics)
+    problems += of_the_order(inputs, expected, results, topics)
     if exactly_once:
-        problems += _of_the_memory(replayed, results, topics)
+        problems += of_the_memory(wanted, results, topics)
     problems += _of_the_group(topics)
     return problems
 
@@ -89,28 +90,33 @@ def _of_the_load(written: Written, inputs: Iterable[Stored]) -> Iterator[str]:
 
     Where a broker was lost, librdkafka may learn that a record is stored, and not at which offset.
     """
-    found = {record.value: (record.partition, record.offset) for record in inputs}
+    found: dict[bytes | None, set[tuple[int, int]]] = defaultdict(set)
+    for record in inputs:
+        found[record.value].add((record.partition, record.offset))
     if written.places.keys() != found.keys():
         yield f"the load: {len(written.places)} acknowledged, {len(found)} found"
-    moved = [v for v, place in written.places.items() if place[1] >= 0 and found.get(v) != place]
+    moved = [v for v, place in written.places.items() if place[1] >= 0 and place not in found[v]]
     yield from (f"the load: {v!r} is not where it was stored" for v in moved[:_SHOWN])
     yield from (f"the load: {failure}" for failure in written.failures[:_SHOWN])
 
 
-def _of_the_order(
+def of_the_order(
     inputs: Sequence[Stored],
     expected: Sequence[Expected],
     results: Sequence[Stored],
     topics: Topics,
 ) -> list[str]:
     """Records of a key, from one partition of the input, keep their order within a topic."""
-    origin = {outcome: place for place, outcome in enumerate(expected)}
+    origins: dict[Expected, deque[int]] = defaultdict(deque)
+    for place, outcome in enumerate(expected):
+        origins[outcome].append(place)
     last: dict[tuple[str, int, bytes | None], int] = {}
     wrong, misplaced = [], []
     for result in sorted(results, key=lambda r: (r.topic, r.partition, r.offset)):
-        at = origin.get(came_out(result, topics))
-        if at is None:
-            continue  # altered, which is told already
+        places = origins[came_out(result, topics)]
+        if not places:
+            continue  # altered or repeated, which is told already
+        at = places.popleft()
         source = inputs[at]
         stream = (result.topic, source.partition, source.key)
         if at < last.get(stream, -1):
@@ -131,15 +137,18 @@ def _others(headers: Headers) -> list[str]:
     return [name for name in named if name not in ("", LARGE_AMOUNT)]
 
 
-def _of_the_memory(
-    wanted: Mapping[bytes, Headers], results: Sequence[Stored], topics: Topics
+def of_the_memory(
+    wanted: Mapping[Stored, Headers], results: Sequence[Stored], topics: Topics
 ) -> Iterator[str]:
     """Each verdict must be what a replay says, of each topic that the input has been."""
+    by_value: dict[bytes | None, list[Headers]] = defaultdict(list)
+    for record, headers in wanted.items():
+        by_value[record.value].append(headers)
     wrong = [
-        f"{result.origin}: {said}, replayed: {wanted.get(result.value or b'')}"
+        f"{result.origin}: {said}, replayed: {by_value[result.value]}"
         for result in results
         if result.topic != topics.dead_letter
-        and (said := appended(result, topics)) != wanted.get(result.value or b"")
+        and (said := appended(result, topics)) not in by_value[result.value]
     ]
     if wrong:
         yield f"another verdict than a replay's: {len(wrong)}, as {'; '.join(wrong[:_SHOWN])}"

@@ -20,21 +20,21 @@ from kafka_batch import PlainBatch
 _EVER = 1 << 60
 
 
-def headers_by_value(inputs: Sequence[Stored], rules_file: Path) -> dict[bytes, Headers]:
-    """The headers that the detector must have appended to each record, by its unique value.
+def replayed(inputs: Sequence[Stored], rules_file: Path) -> dict[Stored, Headers]:
+    """The headers that the detector must have appended to each record.
 
     `inputs` are those of one topic, in any order; dead letters are left out.
     """
     rules = Rules(load_file(rules_file), DetectorSettings().state_max_events)
     ordered = sorted(inputs, key=lambda record: (record.partition, record.offset))
     return {
-        value: headers
+        record: headers
         for _, its_own in groupby(ordered, key=lambda record: record.partition)
-        for value, headers in _of_a_partition([*its_own], rules)
+        for record, headers in _of_a_partition([*its_own], rules)
     }
 
 
-def _of_a_partition(records: Sequence[Stored], rules: Rules) -> Iterator[tuple[bytes, Headers]]:
+def _of_a_partition(records: Sequence[Stored], rules: Rules) -> Iterator[tuple[Stored, Headers]]:
     batch = PlainBatch(
         topic=records[0].topic,
         partition=records[0].partition,
@@ -48,6 +48,6 @@ def _of_a_partition(records: Sequence[Stored], rules: Rules) -> Iterator[tuple[b
     routed = route(batch, rules, limits, 0, Memory(rules.layout, Bounds()))
     for row in routed.legit:
         block = routed.legit_headers.get(row)
-        yield records[row].value or b"", tuple(block.decoded()) if block else ()
+        yield records[row], tuple(block.decoded()) if block else ()
     for row, block in zip(routed.fraud, routed.fraud_headers, strict=True):
-        yield records[row].value or b"", tuple(block.decoded())
+        yield records[row], tuple(block.decoded())

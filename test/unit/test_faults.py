@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from faults.checker import of_the_outcome
-from faults.oracle import Expected
+from detecting import Topics
+from faults.checker import of_the_memory, of_the_order, of_the_outcome
+from faults.oracle import Expected, Headers, Stored, came_out
 from faults.report import Report
 from faults.run import Result, Survived
 from faults.schedules import SCHEDULES
@@ -23,6 +24,35 @@ def test_what_is_missing_is_lost_what_is_there_twice_repeated_and_the_rest_alter
     assert (lost.split(":")[0], repeated.split(":")[0]) == ("lost", "repeated")
     found = of_the_outcome([one, two], [two, an_outcome(b"1", "fraud")])
     assert [problem.split(":")[0] for problem in found] == ["lost", "altered"]
+
+
+TOPICS = Topics("nowhere", "in", "legit", "fraud", "dead", "state")
+
+
+def stored(topic: str, offset: int, value: bytes, headers: Headers = ()) -> Stored:
+    return Stored(topic, 0, offset, 0, b"key", value, headers)
+
+
+def order_of(values: list[bytes], judged: list[bytes]) -> list[str]:
+    inputs = [stored("in", offset, value) for offset, value in enumerate(values)]
+    results = [stored("legit", offset, value) for offset, value in enumerate(judged)]
+    expected = [came_out(stored("legit", 0, value), TOPICS) for value in values]
+    return of_the_order(inputs, expected, results, TOPICS)
+
+
+def test_a_record_that_is_in_the_input_twice_may_come_out_twice_in_the_order_of_the_input() -> None:
+    twice = [b"1", b"2", b"1"]
+    assert order_of(twice, twice) == []
+    assert order_of(twice, [b"1", b"1", b"2"]) == ["out of order: 1, as in/0/1 in legit/0/2"]
+
+
+def test_each_verdict_must_be_what_a_replay_says_of_the_record_or_of_its_repetition() -> None:
+    first, again = (("shadow_rules", b"unfamiliar_payee"),), (("shadow_rules", b"fan_out"),)
+    wanted: dict[Stored, Headers] = {stored("in", 0, b"1"): first, stored("in", 1, b"1"): again}
+    results = [stored("legit", 0, b"1", first), stored("legit", 1, b"1", again)]
+    assert [*of_the_memory(wanted, results, TOPICS)] == []
+    (wrong,) = of_the_memory(wanted, [stored("legit", 2, b"1")], TOPICS)
+    assert wrong.startswith("another verdict than a replay's: 1, as legit/0/2")
 
 
 def a_report(document: Path, *problems: str, seconds: float = 12.0) -> Report:
