@@ -13,7 +13,6 @@ from bench.systems import (
     DETECTOR_TEN,
     DETECTOR_VELOCITY,
     STREAMS_VELOCITY,
-    System,
 )
 from bench.throughput import Input, Run, Span
 from bench.topics import Broker
