@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaTimeoutError, NotLeaderForPartitionError
-from kafka.producer.transaction_manager import TransactionManager, TransactionState
+from kafka.errors import KafkaError, KafkaTimeoutError, NotLeaderForPartitionError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from kafka_batch.network import PatientClient, answering, mend_the_client
+from kafka_batch.transactions import TransactionalSender, Transactions
 
 _SLICE_S = 0.1  # how often a wait looks whether it must end early
 _ASK_S = 1.0
@@ -50,13 +50,9 @@ class Producer(KafkaProducer):
         # completes its result [18].
         self._sender._can_split = lambda _batch, _error: False
         if self._transaction_manager is not None:
-            _complete_once(self._transaction_manager)
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """Producer id and epoch, as the broker knows them."""
-        known = self._transaction_manager.producer_id_and_epoch
-        return known.producer_id, known.epoch
+            # For which classes to use there is no setting.
+            self._transaction_manager.__class__ = Transactions
+            self._sender.__class__ = TransactionalSender
 
     @property
     def undelivered(self) -> int:
@@ -106,9 +102,10 @@ class Producer(KafkaProducer):
 
     def take_transactional_id(self, timeout_s: float) -> None:
         """`init_transactions`, bounded: ends what a predecessor with this id left open."""
-        self._finish(
-            self._transaction_manager.initialize_transactions(), timeout_s, "first contact"
-        )
+        deadline = time.monotonic() + timeout_s
+        manager = self._transaction_manager
+        for result in manager.initialize_transactions(), manager.ask_for_version():
+            self._finish(result, deadline - time.monotonic(), "first contact")
 
     def send_offsets(
         self, offsets: Offsets, member: ConsumerGroupMetadata, timeout_s: float
@@ -120,8 +117,18 @@ class Producer(KafkaProducer):
         )
 
     def commit(self, timeout_s: float) -> None:
-        """`commit_transaction`, bounded."""
-        self._finish(self._transaction_manager.begin_commit(), timeout_s, "commit")
+        """`commit_transaction`, bounded.
+
+        Raises:
+            KafkaTimeoutError: not done in time.
+            KafkaError: it is not committed.
+        """
+        manager = self._transaction_manager
+        self._finish(manager.begin_commit(), timeout_s, "commit")
+        if manager.ended_as != manager.begun_as:
+            # The client began a new epoch: the broker had ended the Kafka transaction, and the
+            # commit that "succeeded" found nothing to commit [4].
+            raise KafkaError("the Kafka transaction was lost before its commit")
 
     def abort(self, timeout_s: float) -> None:
         """`abort_transaction`, bounded."""
@@ -156,18 +163,6 @@ class Producer(KafkaProducer):
                 # next must go to these.
                 self._metadata.request_update()
                 ask_at = now + _ASK_S
-
-
-def _complete_once(manager: TransactionManager) -> None:
-    """Where the client begins a new epoch while a commit is under way [4], it completes the Kafka
-    transaction, and then the one that it has not begun, which raises in the sender's thread."""
-    complete = manager._complete_transaction
-
-    def complete_if_begun() -> None:
-        if TransactionState.is_transition_valid(manager._current_state, TransactionState.READY):
-            complete()
-
-    manager._complete_transaction = complete_if_begun
 
 
 def _join_to_the_end(coordinator: Any) -> None:

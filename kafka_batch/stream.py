@@ -104,7 +104,6 @@ class Stream:
         self._predecessor = member_id
         self._mark = ""  # of the topic as it is now, in the metadata of committed offsets
         self._producer, self._consumer = self._open()
-        self._identity = self._producer.identity  # that the open Kafka transaction began with
 
     def __enter__(self) -> "Stream":
         return self
@@ -297,7 +296,6 @@ class Stream:
         if not self._begun and self._config.guarantee is Guarantee.EXACTLY_ONCE:
             with translated(self._config.instance_id):
                 self._producer.begin_transaction()
-            self._identity = self._producer.identity
             self._begun = True
 
     # -- committing
@@ -344,17 +342,8 @@ class Stream:
         deadline = time.monotonic() + timeout_s
         self._producer.deliver(timeout_s)
         if self._config.guarantee is Guarantee.EXACTLY_ONCE:
-            self._end_transaction(offsets, deadline)
-
-    def _end_transaction(
-        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], deadline: float
-    ) -> None:
-        self._producer.send_offsets(offsets, self._member, deadline - time.monotonic())
-        self._producer.commit(deadline - time.monotonic())
-        if self._producer.identity != self._identity:
-            # The client began a new epoch: the broker had ended the Kafka transaction, and the
-            # commit that "succeeded" found nothing to commit [4].
-            raise StartAnew("the Kafka transaction was lost before its commit")
+            self._producer.send_offsets(offsets, self._member, deadline - time.monotonic())
+            self._producer.commit(deadline - time.monotonic())
 
     def _settle(self) -> None:
         self._commit = None

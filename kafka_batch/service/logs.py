@@ -4,6 +4,7 @@ import logging
 import sys
 
 import structlog
+from kafka.errors import ConcurrentTransactionsError
 
 from kafka_batch.client import QuietRepeats
 
@@ -38,6 +39,12 @@ def set_up_logs(level: str) -> None:
     logging.getLogger("kafka.net.selector").setLevel("DEBUG" if level == "DEBUG" else "ERROR")
     # Tells of a connection that is lost, and the connection does, too.
     logging.getLogger("kafka.net.transport").setLevel("DEBUG" if level == "DEBUG" else "CRITICAL")
+    # Warns where a batch is sent again since the Kafka transaction before has not quite ended.
+    logging.getLogger("kafka.producer.sender").addFilter(_is_no_mere_wait)
+
+
+def _is_no_mere_wait(record: logging.LogRecord) -> bool:
+    return ConcurrentTransactionsError.__name__ not in (record.args or ())
 
 
 def _renderers() -> list[structlog.typing.Processor]:

@@ -161,13 +161,19 @@ def test_logs_are_one_json_object_a_line(capfd: pytest.CaptureFixture[str]) -> N
         set_up_logs("INFO")
         logging.getLogger("kafka.net").warning("node %s\nis away", 1)
         logging.getLogger("kafka.net").info("chatter")
+        logging.getLogger("kafka.net.transport").error("as the connection says")
+        for error in ("ConcurrentTransactionsError", "NotLeaderForPartitionError"):
+            logging.getLogger("kafka.producer.sender").warning("sent again: %s", error)
         logging.getLogger("else").info("heard")
     finally:
         logging.root.handlers[:] = handlers
         logging.root.setLevel(level)
     found = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
-    assert [line["event"] for line in found] == ["node 1\nis away", "heard"]
-    assert [line["level"] for line in found] == ["warning", "info"]
+    assert [(line["event"], line["level"]) for line in found] == [
+        ("node 1\nis away", "warning"),
+        ("sent again: NotLeaderForPartitionError", "warning"),
+        ("heard", "info"),
+    ]
     assert all("timestamp" in line for line in found)
 
 
