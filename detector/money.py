@@ -13,6 +13,7 @@ _DIGITS = {
     }.items()
     for code in codes.split()
 }
+_FORMS = [f"%d.%0{places}d" for places in range(5)]
 _DOWN = Context(prec=28, rounding=ROUND_FLOOR)
 _UP = Context(prec=28, rounding=ROUND_CEILING)
 
@@ -37,5 +38,5 @@ def in_words(amount: int, currency: str) -> str:
     places = digits(currency)
     if not places:
         return str(amount)
-    whole, fraction = divmod(abs(amount), 10**places)
-    return f"{'-' if amount < 0 else ''}{whole}.{fraction:0{places}}"
+    words: str = _FORMS[places] % divmod(abs(amount), 10**places)
+    return f"-{words}" if amount < 0 else words

@@ -138,7 +138,7 @@ class Program:
             f"    layout.drop(account, {_PRUNED})",
             f"    size -= {STRIDE * _PRUNED}",
             "payee = payee_of(target)",
-            "account.extend((time_ms, amount, payee))",
+            "account.fromlist([time_ms, amount, payee])",
             f"size += {STRIDE}",
             *[line for head in layout.heads for line in _follow(head)],
             "total = account[3]",

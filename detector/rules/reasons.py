@@ -2,17 +2,16 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from detector.money import in_words, least_minor_units
 from detector.rules.compiler import Hit
-from detector.rules.tree import Kind, Mode, Rule, Type
+from detector.rules.tree import Kind, Mode, Parameter, Rule, Type
 from kafka_batch import Header, HeaderBlock, HeaderFrame
 
 _KEPT = 1 << 12
-_KEPT_AMOUNTS = 1 << 16
 _UNITS = (
     (86_400_000, 3, "days"),
     (3_600_000, 1, "hours"),
@@ -38,7 +37,8 @@ class Reasons:
         self._rules = rules
         self._active = frozenset(n for n, rule in enumerate(rules) if rule.mode is Mode.ACTIVE)
         self._version = ("rules_version", version.encode())
-        self._template = lru_cache(_KEPT)(self._template_of)
+        self._writer = lru_cache(_KEPT)(self._writer_of)
+        self._writers = lru_cache(_KEPT)(self._writers_of)
         self._frame = lru_cache(_KEPT)(self._frame_of)
 
     def headers(
@@ -46,10 +46,11 @@ class Reasons:
     ) -> HeaderBlock:
         """What is written on a payment that an active rule fired on. `places` are those of the
         hits."""
+        writers = self._writers(places, payment.currency)
         texts = [
-            self._template(place, payment.currency).write(observed, threshold, payment)
-            for place, observed, threshold in hits
-            if place in self._active
+            write(observed, threshold, payment)
+            for write, (_, observed, threshold) in zip(writers, hits, strict=True)
+            if write
         ]
         return self._frame(places, partial).around(f"[{','.join(texts)}]".encode())
 
@@ -74,57 +75,84 @@ class Reasons:
     def _names(self, places: Sequence[int]) -> bytes:
         return ",".join(self._rules[place].name for place in places).encode()
 
-    def _template_of(self, place: int, currency: bytes) -> "_Template":
-        return _Template(self._rules[place], currency.decode())
+    def _writers_of(self, places: tuple[int, ...], currency: bytes) -> list["_Writer | None"]:
+        return [self._writer(n, currency) if n in self._active else None for n in places]
+
+    def _writer_of(self, place: int, currency: bytes) -> "_Writer":
+        return _compiled(self._rules[place], currency.decode())
 
 
-_Telling = Callable[[Any, Any, Payment], object]
-"""Tells what stands at one place of a template: by what was observed, threshold and payment."""
+_Writer = Callable[[Any, Any, Payment], str]
+"""Writes a reason as JSON: by what was observed, threshold and payment."""
+
+# How values of one type are told, as places of an f-string: in JSON, where money is a string with
+# the currency's decimals and a duration in milliseconds, and in text for a person.
+_TOLD: Mapping[Type, tuple[str, str]] = {
+    Kind.MONEY: ('"{%s_in_words}"', "{%s_in_words}"),
+    Kind.DURATION: ("{%s}", "{duration_in_words(%s)}"),
+    Kind.INT: ("{%s}", "{%s}"),
+}
+_TOLD_OTHERWISE = ("{any_in_json(%s)}", "{any_in_text(%s)}")
 
 
-class _Template:
-    """One rule's reason as JSON, in one currency, with places for what differs."""
+def _compiled(rule: Rule, currency: str) -> _Writer:
+    """One rule's reason in one currency: a function that is one f-string, in which all that is the
+    same each time stands already, as literals."""
+    money = _money(currency)
+    names: dict[str, Any] = {
+        "__builtins__": {},
+        "money": money,
+        "duration_in_words": duration_in_words,
+        "any_in_json": _any_in_json,
+        "any_in_text": _any_in_text,
+    }
+    lines, places = [], {}
+    for name, node in (("observed", rule.observed), ("threshold", rule.threshold)):
+        places[name] = [place % name for place in _TOLD.get(node.type, _TOLD_OTHERWISE)]
+        if isinstance(node, Parameter):
+            names[f"{name}_in_words"] = _fixed(node.name, rule, currency)
+        elif node.type is Kind.MONEY:
+            lines.append(f"{name}_in_words = money({name})")
+    # Of the words in a reason, those that differ.
+    differing = {
+        "observed": places["observed"][1],
+        "threshold": places["threshold"][1],
+        "amount": "{money(payment.amount)}",
+        "source": "{payment.source.decode()}",
+        "target": "{payment.target.decode()}",
+    }
+    window, unit = json.dumps(rule.window_ms), json.dumps(_unit(rule.observed.type, currency))
+    since = "null" if rule.window_ms is None else f"{{payment.time_ms - {window}}}"
+    parts = [
+        _literal(f'{{"rule":"{rule.name}","rule_version":"{rule.version}","observed":'),
+        places["observed"][0],
+        ',"threshold":',
+        places["threshold"][0],
+        f',"unit":{unit},"window_ms":{window},"since_ms":{since},"text":"',
+    ]
+    for piece in rule.reason:
+        if isinstance(piece, str):
+            parts.append(_literal(json.dumps(piece, ensure_ascii=False)[1:-1]))
+        else:
+            fixed = piece.name not in differing
+            parts.append(
+                _literal(_fixed(piece.name, rule, currency)) if fixed else differing[piece.name]
+            )
+    parts.append(_literal('"}'))
+    body = [*lines, f"return f{''.join(parts)!r}"]
+    source = "def write(observed, threshold, payment):\n    " + "\n    ".join(body)
+    exec(compile(source, "<reason>", "exec"), names)  # noqa: S102  # literals, and what stands above
+    write: _Writer = names["write"]
+    return write
 
-    def __init__(self, rule: Rule, currency: str) -> None:
-        observed = _Value(rule.observed.type, currency)
-        threshold = _Value(rule.threshold.type, currency)
-        amount = _Value(Kind.MONEY, currency)
-        # Of the words in a reason, those that differ.
-        words: dict[str, _Telling] = {
-            "observed": lambda its, _t, _p: observed.in_text(its),
-            "threshold": lambda _o, its, _p: threshold.in_text(its),
-            "amount": lambda _o, _t, payment: amount.in_text(payment.amount),
-            "source": lambda _o, _t, payment: payment.source.decode(),
-            "target": lambda _o, _t, payment: payment.target.decode(),
-        }
-        parts: list[str | _Telling] = [
-            f'{{"rule":"{rule.name}","rule_version":"{rule.version}","observed":',
-            lambda its, _t, _p: observed.in_json(its),
-            ',"threshold":',
-            lambda _o, its, _p: threshold.in_json(its),
-            f',"unit":{json.dumps(observed.unit)},"window_ms":{json.dumps(rule.window_ms)}'
-            ',"since_ms":',
-            _since(rule.window_ms),
-            ',"text":"',
-        ]
-        for piece in rule.reason:
-            if isinstance(piece, str):
-                parts.append(json.dumps(piece, ensure_ascii=False)[1:-1])
-            else:
-                parts.append(words.get(piece.name) or _fixed(piece.name, rule, currency))
-        parts.append('"}')
-        self._json = "".join(
-            [part.replace("%", "%%") if isinstance(part, str) else "%s" for part in parts]
-        )
-        self._tellings = [part for part in parts if not isinstance(part, str)]
 
-    def write(self, observed: Any, threshold: Any, payment: Payment) -> str:
-        told = [telling(observed, threshold, payment) for telling in self._tellings]
-        return self._json % tuple(told)
+def _literal(text: str) -> str:
+    """As it must stand in an f-string."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
-def _since(window_ms: int | None) -> str | _Telling:
-    return "null" if window_ms is None else lambda _o, _t, payment: payment.time_ms - window_ms
+def _unit(kind: Type, currency: str) -> str | None:
+    return currency if kind is Kind.MONEY else "ms" if kind is Kind.DURATION else None
 
 
 def _fixed(slot: str, rule: Rule, currency: str) -> str:
@@ -132,45 +160,20 @@ def _fixed(slot: str, rule: Rule, currency: str) -> str:
     if slot == "currency":
         return currency
     param = rule.params[slot]
-    return _Value(param.type, currency).in_text(_of_currency(param.value, currency))
+    value = _of_currency(param.value, currency)
+    if param.type is Kind.MONEY:
+        return _money(currency)(value)
+    return duration_in_words(value) if param.type is Kind.DURATION else _any_in_text(value)
 
 
-class _Value:
-    """How values of one type are told: as JSON, where money is a string with the currency's
-    decimals and a duration in milliseconds, and in text for a person."""
+def _money(currency: str) -> Callable[[float], str]:
+    """What puts amounts of a currency into words."""
 
-    in_json: Callable[[Any], object]
-    in_text: Callable[[Any], str]
-
-    def __init__(self, kind: Type, currency: str) -> None:
-        self.unit = currency if kind is Kind.MONEY else "ms" if kind is Kind.DURATION else None
-        if kind is Kind.MONEY:
-            amounts = _Amounts(currency)
-            self.in_text = amounts.__getitem__
-            self.in_json = lambda value: f'"{amounts[value]}"'
-        elif kind is Kind.DURATION:
-            self.in_text, self.in_json = duration_in_words, int
-        elif kind is Kind.INT:
-            self.in_text, self.in_json = str, int
-        else:
-            self.in_text, self.in_json = _any_in_text, _any_in_json
-
-
-class _Amounts(dict[float, str]):
-    """Amounts of a currency in words. They come again: each is put into words once."""
-
-    def __init__(self, currency: str) -> None:
-        super().__init__()
-        self._currency = currency
-
-    def __missing__(self, amount: float) -> str:
-        if not math.isfinite(amount):
-            return str(amount)
+    def in_its_words(amount: float) -> str:
         # Rounded down: what is above a mean is then above what is written of it, too.
-        words = in_words(math.floor(amount), self._currency)
-        if len(self) < _KEPT_AMOUNTS:
-            self[amount] = words
-        return words
+        return in_words(math.floor(amount), currency) if math.isfinite(amount) else str(amount)
+
+    return in_its_words
 
 
 def _any_in_json(value: Any) -> str:

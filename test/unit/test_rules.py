@@ -68,6 +68,12 @@ def test_a_reason_says_what_was_observed_and_what_the_threshold_is() -> None:
     }
 
 
+def test_a_reasons_own_words_are_written_as_they_stand() -> None:
+    book = large_amount(900).replace("is at least", r"{{100%}} \"é\" \\n {{observed}}")
+    (reason,) = reasons_of(the_verdict(Rules(load(book)), 95_050))
+    assert reason["text"] == r'950.50 USD {100%} "é" \n {observed} 900.00 USD.'
+
+
 def test_a_version_changes_with_the_limit_and_not_with_how_it_is_written() -> None:
     def version(limit: str) -> str:
         return of_large_amounts(limit).version
