@@ -194,7 +194,8 @@ class Run:
         if status is None:
             self.problems.append(f"{detector.name} hung: it does not stop")
         elif status:
-            self.problems.append(f"{detector.name} stopped with status {status}")
+            last = detector.said()[-_LAST_WORDS:]
+            self.problems.append(f"{detector.name} stopped with status {status}: {last}")
         self.stops.append(Survived(STOPPED[0], detector.took_to_end_s, STOPPED[1]))
         if left := detector.leftovers():
             self.problems.append(f"{detector.name} left processes: {left}")
