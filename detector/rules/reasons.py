@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from detector.money import in_words, least_minor_units
 from detector.rules.compiler import Hit
-from detector.rules.tree import Kind, Mode, Parameter, Rule, Type
+from detector.rules.tree import Kind, Mode, Parameter, Rule, Slot, Type
 from kafka_batch import Header, HeaderBlock, HeaderFrame
 
 _KEPT = 1 << 12
@@ -98,10 +98,9 @@ _TOLD_OTHERWISE = ("{any_in_json(%s)}", "{any_in_text(%s)}")
 def _compiled(rule: Rule, currency: str) -> _Writer:
     """One rule's reason in one currency: a function that is one f-string, in which all that is the
     same each time stands already, as literals."""
-    money = _money(currency)
     names: dict[str, Any] = {
         "__builtins__": {},
-        "money": money,
+        "money": _money(currency),
         "duration_in_words": duration_in_words,
         "any_in_json": _any_in_json,
         "any_in_text": _any_in_text,
@@ -130,20 +129,20 @@ def _compiled(rule: Rule, currency: str) -> _Writer:
         places["threshold"][0],
         f',"unit":{unit},"window_ms":{window},"since_ms":{since},"text":"',
     ]
-    for piece in rule.reason:
-        if isinstance(piece, str):
-            parts.append(_literal(json.dumps(piece, ensure_ascii=False)[1:-1]))
-        else:
-            fixed = piece.name not in differing
-            parts.append(
-                _literal(_fixed(piece.name, rule, currency)) if fixed else differing[piece.name]
-            )
+    parts += [_piece(piece, differing, rule, currency) for piece in rule.reason]
     parts.append(_literal('"}'))
     body = [*lines, f"return f{''.join(parts)!r}"]
     source = "def write(observed, threshold, payment):\n    " + "\n    ".join(body)
     exec(compile(source, "<reason>", "exec"), names)  # noqa: S102  # literals, and what stands above
     write: _Writer = names["write"]
     return write
+
+
+def _piece(piece: str | Slot, differing: Mapping[str, str], rule: Rule, currency: str) -> str:
+    """A piece of the rule's sentence: words of its own, or a slot."""
+    if isinstance(piece, str):
+        return _literal(json.dumps(piece, ensure_ascii=False)[1:-1])
+    return differing.get(piece.name) or _literal(_fixed(piece.name, rule, currency))
 
 
 def _literal(text: str) -> str:
