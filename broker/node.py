@@ -6,6 +6,7 @@ inherited with its standard output, and the system lets go of it when the proces
 """
 
 import fcntl
+import os
 import re
 import signal
 import socket
@@ -131,8 +132,11 @@ class Node:
             self._pid_file.unlink(missing_ok=True)
 
     def pause(self) -> None:
-        """SIGSTOP: its connections stay open, and nobody answers."""
+        """SIGSTOP: its connections stay open, and nobody answers. Returns when all its threads
+        stand still: one that runs goes on for a moment, and may answer."""
         self._signal(signal.SIGSTOP)
+        if self._process is not None and self._process.poll() is None:
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """SIGCONT: goes on where it was paused."""

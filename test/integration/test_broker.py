@@ -91,6 +91,24 @@ def test_three_nodes_serve_on_when_one_is_killed(tmp_path: Path) -> None:
     assert running_in(tmp_path) == []
 
 
+def test_none_of_its_threads_runs_once_it_is_paused(tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        (node,) = cluster.nodes
+        threads = Path(f"/proc/{pid_of(node.number, tmp_path)}/task")
+        for _ in range(10):
+            node.pause()
+            states = [state_of(thread) for thread in threads.iterdir()]
+            assert len(states) > 10
+            assert set(states) == {"T"}
+            node.resume()
+            cluster.wait_until_up()
+
+
+def state_of(thread: Path) -> str:
+    """As in `man proc_pid_stat`: T is stopped."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+
+
 def test_a_server_that_ends_at_its_start_is_quoted(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, properties={"authorizer.class.name": "no.such.Authorizer"})
     with pytest.raises(BrokerUnavailable, match=r"(?s)kafka\.log:.*no\.such\.Authorizer"):
