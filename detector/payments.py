@@ -66,13 +66,13 @@ def read_payments(
     """The payments among the first so many rows of a batch; and the rows that are none, and why."""
     values = batch.values[:count]
     offsets, times_ms = batch.offsets[:count], batch.timestamps[:count]
-    fields = read_fields(values)
-    sources, targets, texts, currencies, others = zip(*fields, strict=True)
+    fields = [column[:count] for column in batch.found or zip(*read_fields(values), strict=True)]
+    sources, targets, texts, currencies, others = fields
     if not any(others) and len({*currencies}) == 1:
         known = [*map(amounts[currencies[0]].__getitem__, texts)]
         return Payments(range(count), offsets, times_ms, sources, targets, known, currencies), []
     read, unreadable = [], []
-    for row, (source, target, text, currency, other) in enumerate(fields):
+    for row, (source, target, text, currency, other) in enumerate(zip(*fields, strict=True)):
         if not other:
             payment = source, target, amounts[currency][text], currency
         else:

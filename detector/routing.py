@@ -168,7 +168,7 @@ class _Batch:
 
 def _route_by_price(its: _Batch, screen: Screen) -> None:
     batch = its.batch
-    held = [*screen.held(batch.values)]
+    held = [*(batch.found[0] if batch.found else screen.held(batch.values))]
     for row in its.refused:
         held[row] = batch.values[row] or _UNSCREENED
     its.routed.legit += compress(range(len(held)), map(not_, held))

@@ -35,7 +35,9 @@ _FIELDS_OF_A_LINE = "".join(
 )
 _FIELD_LINE = re.compile(_FIELDS_OF_A_LINE.encode())
 _FIELD_LINES = re.compile(rf"^(?:{_FIELDS_OF_A_LINE}|(.+))$".encode(), re.MULTILINE)
+_FIELDS_OF_A_VALUE = rf"{_FIELDS_OF_A_LINE}|([^\0]+)".encode()
 _KEPT_AMOUNTS = 1 << 17
+_SPACED = b'{"source": '
 _NOTHING = b"\n"  # stands for a value of no bytes, or none
 _A_LINE = b"-"  # that is no transaction
 
@@ -96,6 +98,11 @@ Fields = tuple[bytes, bytes, bytes, bytes, bytes]
 them, and all of the value behind."""
 
 
+def fields_expression(_first: bytes) -> bytes:
+    """What finds `Fields` while a batch is taken apart (`kafka_batch.Expression`)."""
+    return _FIELDS_OF_A_VALUE
+
+
 def read_fields(values: Sequence[bytes | None]) -> Sequence[Fields]:
     """The fields of many values at once: of one call, which takes a third of what a call for each
     would."""
@@ -146,7 +153,13 @@ class Screen:
         less = _less_than(int(least_amount))
         # Producers write JSON either without spaces or with one behind each comma and colon; to
         # look for spaces that aren't there would take a quarter longer.
-        self._compact, self._spaced = _lines(less, ""), _lines(less, " ")
+        self._compact, self._spaced = _Screening(less, ""), _Screening(less, " ")
+
+    def expression(self, first: bytes) -> bytes:
+        """What finds what `held` returns, while a batch is taken apart
+        (`kafka_batch.Expression`)."""
+        spaced = first.startswith(_SPACED)
+        return (self._spaced if spaced else self._compact).of_a_value
 
     def held(self, values: Sequence[bytes | None]) -> Sequence[bytes]:
         """For each value no bytes where it is such a transaction, and in no other case.
@@ -155,20 +168,26 @@ class Screen:
         anything else it is at least as long as the value.
         """
         lines, odd = _in_lines(values)
-        spaced = lines.count(b'{"source": ') > len(values) // 2
-        held: list[bytes] = (self._spaced if spaced else self._compact).findall(lines)
+        spaced = lines.count(_SPACED) > len(values) // 2
+        held: list[bytes] = (self._spaced if spaced else self._compact).lines.findall(lines)
         for row in odd:
             held[row] = values[row] or _NOTHING
         return held
 
 
-def _lines(less: str, space: str) -> re.Pattern[bytes]:
-    """Matches any line. Its group is empty where the amount is less, which is tried first; else
-    it holds the rest of the line: from the amount on in a plain record, or all of it."""
-    names, price = _plain(ACCOUNT, f"(?:{less})(?:\\.{_FRACTION}|)", CURRENCY, space)
-    any_price = _plain("", f"(?:{_WHOLE})(?:\\.{_FRACTION}|)", CURRENCY, space)[1]
-    lines = f"^(?:{names}{price}|(?:{names}(?={any_price}$)|)(.+))$"
-    return re.compile(lines.encode(), re.MULTILINE)
+class _Screening:
+    """Matches any value. Its group is empty where the amount is less, which is tried first; else
+    it holds the rest of the value: from the amount on in a plain record, or all of it."""
+
+    def __init__(self, less: str, space: str) -> None:
+        names, price = _plain(ACCOUNT, f"(?:{less})(?:\\.{_FRACTION}|)", CURRENCY, space)
+        any_price = _plain("", f"(?:{_WHOLE})(?:\\.{_FRACTION}|)", CURRENCY, space)[1]
+
+        def expression(anything: str, end: str) -> bytes:
+            return f"{names}{price}|(?:{names}(?={any_price}{end})|)({anything})".encode()
+
+        self.lines = re.compile(b"^(?:%b)$" % expression(".+", "$"), re.MULTILINE)
+        self.of_a_value = expression(r"[^\0]+", r"\0")
 
 
 def _less_than(bound: int) -> str:

@@ -15,6 +15,7 @@ from kafka_batch.consumer import BatchConsumer
 from kafka_batch.errors import Refused, StartAnew, StreamError, one_line
 from kafka_batch.producer import BatchProducer, partition_of, record_size
 from kafka_batch.reader import PartitionReader
+from kafka_batch.scan import Expression
 from kafka_batch.selftest import RecordCodec, whole_batches
 from kafka_batch.stream import IDLE_WAIT_MS, Observer, Stream
 from kafka_batch.topics import TopicLimits, create_topics, describe_topics
@@ -27,6 +28,7 @@ __all__ = [
     "BatchConsumer",
     "BatchProducer",
     "Compression",
+    "Expression",
     "Guarantee",
     "Header",
     "HeaderBlock",

@@ -42,6 +42,11 @@ class Batch(Protocol):
     def bare(self) -> bool:
         """Whether it is known that no record has headers."""
 
+    @property
+    def found(self) -> Sequence[Sequence[bytes]] | None:
+        """What an expression that the batch was read with found in the values: a column for each
+        of its groups, empty where a group took no part. None where the batch was read without."""
+
     def __len__(self) -> int: ...
 
 
@@ -66,6 +71,7 @@ class PlainBatch:
     headers: Sequence[Headers]
     leader_epoch: int = -1
     bare = False
+    found = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -89,7 +95,7 @@ class EncodedBatch:
         self.partition = partition
         self.leader_epoch = leader_epoch
         self.next_offset = next_offset
-        self.offsets, self.timestamps, self.values, self.tails, self.bare = columns
+        self.offsets, self.timestamps, self.values, self.tails, self.bare, self.found = columns
 
     def __len__(self) -> int:
         return len(self.offsets)

@@ -88,21 +88,24 @@ _stamps = _Stamps()
 
 class Columns(NamedTuple):
     """A batch's records. Timestamps are in milliseconds since the epoch; `bare` says that it is
-    known that no record has headers."""
+    known that no record has headers; `found` is what was looked for in the values, if anything
+    (`kafka_batch.scan`)."""
 
     offsets: Sequence[int]
-    timestamps: list[int]
-    values: list[bytes | None]
-    tails: list[bytes]
+    timestamps: Sequence[int]
+    values: Sequence[bytes | None]
+    tails: Sequence[bytes]
     bare: bool
+    found: Sequence[Sequence[bytes]] | None = None
 
     def since(self, offset: int) -> "Columns":
         """The records from an offset on."""
         first = bisect_left(self.offsets, offset)
         if not first:
             return self
-        offsets, timestamps, values, tails, bare = self
-        return Columns(offsets[first:], timestamps[first:], values[first:], tails[first:], bare)
+        offsets, timestamps, values, tails, bare, found = self
+        columns = offsets[first:], timestamps[first:], values[first:], tails[first:]
+        return Columns(*columns, bare, found and [column[first:] for column in found])
 
 
 # -- from bytes
@@ -116,10 +119,15 @@ def decode(
     Raises:
         ValueError: the bytes are not so many records.
     """
-    # Where no offset is missing they need not be read.
-    dense = count == last_offset - base_offset + 1 and -_FAR < base_timestamp < _FAR
+    dense = is_dense(count, base_offset, last_offset, base_timestamp)
     way = _decode_dense if dense else _decode_sparse
     return _whole(records, count, lambda: way(records, count, base_offset, base_timestamp))
+
+
+def is_dense(count: int, base_offset: int, last_offset: int, base_timestamp: int) -> bool:
+    """Whether no offset is missing, so that none needs to be read, and no timestamp so far off
+    that sums may not fit into 64 bits."""
+    return count == last_offset - base_offset + 1 and -_FAR < base_timestamp < _FAR
 
 
 def _whole(records: bytes, count: int, taking_apart: Callable[[], tuple[_T, int]]) -> _T:
@@ -169,7 +177,7 @@ class _Run:
         length must be follows from its own.
         """
         records, position, before = self._records, self.position, len(self.tails)
-        stamp_size = _size_at(records, position + 3)
+        stamp_size = size_at(records, position + 3)
         key = position + 3 + stamp_size + delta_size
         key_size = records[key] if key < len(records) else -1
         shape = _shape(stamp_size, delta_size, key_size)
@@ -352,8 +360,8 @@ def _read_pairs_alike(
 ) -> int:
     """As `_Run.read_alike`, and returns the position behind. Offset deltas only rise, so all take
     as many bytes as the first one if the last does."""
-    stamp_size = _size_at(records, position + 3)
-    delta_size = _size_at(records, position + 3 + stamp_size)
+    stamp_size = size_at(records, position + 3)
+    delta_size = size_at(records, position + 3 + stamp_size)
     key = position + 3 + stamp_size + delta_size
     key_size = records[key]
     shape = _shape(stamp_size, delta_size, key_size)
@@ -383,7 +391,7 @@ def _read_pairs_alike(
     return position
 
 
-def _size_at(encoded: bytes, position: int) -> int:
+def size_at(encoded: bytes, position: int) -> int:
     """How many bytes a varint takes, which takes no more than four."""
     return next((n for n in (1, 2, 3) if encoded[position + n - 1] < 128), 4)
 

@@ -1,5 +1,6 @@
 """What the screen lets pass is what reading each record on its own would find legitimate."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
@@ -7,8 +8,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rulebooks import of_large_amounts
 
-from detector.rules import INNOCENT
-from detector.transaction import Screen, Transaction, parse, parse_price
+from detector.rules import INNOCENT, Rules
+from detector.transaction import (
+    Screen,
+    Transaction,
+    fields_expression,
+    parse,
+    parse_price,
+    read_fields,
+)
+from kafka_batch import Expression, encode_tail
+from kafka_batch.codec import encode
+from kafka_batch.scan import scan
 
 
 def value_of(amount: str, currency: str = "USD") -> bytes:
@@ -54,7 +65,32 @@ def test_what_passes_is_a_transaction_that_no_rule_flags(
 ) -> None:
     rules = of_large_amounts(limit)
     assert rules.screen
-    held = rules.screen.held(values)
+    require_sound(rules, values, rules.screen.held(values))
+
+
+long = st.one_of(near, hostile.filter(bool)).map(
+    lambda value: value.replace(b'"a"', b'"account-%022d"' % 1).ljust(80)[:200]
+)
+
+
+@given(values=st.lists(long, min_size=16, max_size=40), limit=limits)
+@settings(deadline=None)
+def test_so_is_what_passes_as_a_batch_is_taken_apart(values: list[bytes], limit: Decimal) -> None:
+    rules = of_large_amounts(limit)
+    assert rules.screen
+    require_sound(rules, values, found(values, rules.expression)[0])
+    assert [*zip(*found(values, fields_expression), strict=True)] == [*read_fields(values)]
+
+
+def found(values: Sequence[bytes], expression: Expression) -> Sequence[Sequence[bytes]]:
+    encoded = encode([encode_tail(b"key", value, ()) for value in values], [0] * len(values), 0, 0)
+    columns = scan(encoded, len(values), 0, len(values) - 1, 0, expression)
+    assert columns
+    assert columns.found
+    return columns.found
+
+
+def require_sound(rules: Rules, values: Sequence[bytes | None], held: Sequence[bytes]) -> None:
     assert len(held) == len(values)
     for value, price in zip(values, held, strict=True):
         transaction = parse(value)
