@@ -30,14 +30,21 @@ def _plain(account: str, amount: str, currency: str, space: str = " ?") -> tuple
 _PARTS_OF_A_PRICE = rf"({_WHOLE})(?:\.({_FRACTION}))?", f"({CURRENCY})"
 _PLAIN = re.compile("".join(_plain(f"({ACCOUNT})", *_PARTS_OF_A_PRICE)).encode())
 _PRICE = re.compile(_plain("", *_PARTS_OF_A_PRICE)[1].encode())
-_FIELDS_OF_A_LINE = "".join(
-    _plain(f"({ACCOUNT})", rf"((?:{_WHOLE})(?:\.{_FRACTION})?)", f"({CURRENCY})")
-)
-_FIELD_LINE = re.compile(_FIELDS_OF_A_LINE.encode())
-_FIELD_LINES = re.compile(rf"^(?:{_FIELDS_OF_A_LINE}|(.+))$".encode(), re.MULTILINE)
-_FIELDS_OF_A_VALUE = rf"{_FIELDS_OF_A_LINE}|([^\0]+)".encode()
-_KEPT_AMOUNTS = 1 << 17
+
+
+def _fields(space: str = " ?") -> str:
+    """A regular expression of a plain record, with a group for each of its fields."""
+    amount = rf"((?:{_WHOLE})(?:\.{_FRACTION})?)"
+    return "".join(_plain(f"({ACCOUNT})", amount, f"({CURRENCY})", space))
+
+
+_FIELD_LINES = re.compile(rf"^(?:{_fields()}|(.+))$".encode(), re.MULTILINE)
+# Producers write JSON either without spaces or with one behind each comma and colon; to look for
+# spaces that may be there takes more time.
 _SPACED = b'{"source": '
+_SPACES = ("", " ")
+_FIELDS_OF_A_VALUE = tuple(rf"{_fields(space)}|([^\0]+)".encode() for space in _SPACES)
+_KEPT_AMOUNTS = 1 << 17
 _NOTHING = b"\n"  # stands for a value of no bytes, or none
 _A_LINE = b"-"  # that is no transaction
 
@@ -98,9 +105,9 @@ Fields = tuple[bytes, bytes, bytes, bytes, bytes]
 them, and all of the value behind."""
 
 
-def fields_expression(_first: bytes) -> bytes:
+def fields_expression(first: bytes) -> bytes:
     """What finds `Fields` while a batch is taken apart (`kafka_batch.Expression`)."""
-    return _FIELDS_OF_A_VALUE
+    return _FIELDS_OF_A_VALUE[first.startswith(_SPACED)]
 
 
 def read_fields(values: Sequence[bytes | None]) -> Sequence[Fields]:
@@ -151,15 +158,12 @@ class Screen:
 
     def __init__(self, least_amount: Decimal) -> None:
         less = _less_than(int(least_amount))
-        # Producers write JSON either without spaces or with one behind each comma and colon; to
-        # look for spaces that aren't there would take a quarter longer.
-        self._compact, self._spaced = _Screening(less, ""), _Screening(less, " ")
+        self._screenings = [_Screening(less, space) for space in _SPACES]
 
     def expression(self, first: bytes) -> bytes:
         """What finds what `held` returns, while a batch is taken apart
         (`kafka_batch.Expression`)."""
-        spaced = first.startswith(_SPACED)
-        return (self._spaced if spaced else self._compact).of_a_value
+        return self._screenings[first.startswith(_SPACED)].of_a_value
 
     def held(self, values: Sequence[bytes | None]) -> Sequence[bytes]:
         """For each value no bytes where it is such a transaction, and in no other case.
@@ -169,7 +173,7 @@ class Screen:
         """
         lines, odd = _in_lines(values)
         spaced = lines.count(_SPACED) > len(values) // 2
-        held: list[bytes] = (self._spaced if spaced else self._compact).lines.findall(lines)
+        held: list[bytes] = self._screenings[spaced].lines.findall(lines)
         for row in odd:
             held[row] = values[row] or _NOTHING
         return held

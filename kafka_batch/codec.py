@@ -12,7 +12,7 @@ client.
 
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import add
 from typing import Any, NamedTuple, TypeVar
@@ -32,6 +32,7 @@ _NO_HEADERS = b"\x00"
 _MOST_VARINT_BITS = 63
 _WORD, _SIGN = 1 << 64, 1 << 63
 _FAR = 1 << 62  # a base timestamp past which sums may not fit into 64 bits
+_FAR_STAMP = 1 << 27  # milliseconds: less take four bytes at the most
 _UNLIKE = 64  # records that are read each on its own where not so many in a row are alike
 _ALIKE = 16
 
@@ -71,8 +72,6 @@ class _Stamps(dict[int, bytes]):
     """A front's middle, by timestamp delta: the attributes, which are zero, and the delta."""
 
     def __missing__(self, delta: int) -> bytes:
-        if _KEPT <= delta < 1 << 27:  # most of those that are far apart, in a third of the time
-            return _continued_stamps[delta << 1 & (1 << 14) - 1] + _short[delta >> 13]
         stamp = b"\x00" + _varints[wrapped_timestamp(delta)]
         if -_KEPT < delta < _KEPT:
             self[delta] = stamp
@@ -557,10 +556,10 @@ def _encode_headers(headers: Headers) -> bytes:
 
 
 def encode(
-    tails: Sequence[bytes], timestamps: Iterable[int], base_timestamp: int, first_delta: int
+    tails: Sequence[bytes], timestamps: Sequence[int], base_timestamp: int, first_delta: int
 ) -> bytes:
     """Records in a row, with offset deltas that rise by one from `first_delta`."""
-    stamps = [_stamps[timestamp - base_timestamp] for timestamp in timestamps]
+    stamps = _all_stamps(timestamps, base_timestamp)
     end = first_delta + len(tails)
     deltas = _small[first_delta:end] if end <= _KEPT else [*map(_varint, range(first_delta, end))]
     # Maps and slices, which a loop over the four columns would take twice as long for.
@@ -571,3 +570,15 @@ def encode(
     parts[2::4] = deltas
     parts[3::4] = tails
     return b"".join(parts)
+
+
+def _all_stamps(timestamps: Sequence[int], base: int) -> list[bytes]:
+    if timestamps[-1] - base < _KEPT or max(timestamps) - base >= _FAR_STAMP:
+        return [_stamps[timestamp - base] for timestamp in timestamps]
+    # Many that are far apart, in half of the time.
+    return [
+        _continued_stamps[delta << 1 & (1 << 14) - 1] + _short[delta >> 13]
+        if (delta := timestamp - base) >= _KEPT
+        else _stamps[delta]
+        for timestamp in timestamps
+    ]

@@ -79,7 +79,11 @@ def test_so_is_what_passes_as_a_batch_is_taken_apart(values: list[bytes], limit:
     rules = of_large_amounts(limit)
     assert rules.screen
     require_sound(rules, values, found(values, rules.expression)[0])
-    assert [*zip(*found(values, fields_expression), strict=True)] == [*read_fields(values)]
+    columns = zip(*found(values, fields_expression), strict=True)
+    # A batch is of one producer, so of one spacing: in another one, what has another is left over.
+    mixed = len({value.startswith(spaced(b'{"source":')) for value in values}) > 1
+    for value, fields, known in zip(values, columns, read_fields(values), strict=True):
+        assert fields == known or (mixed and fields == (b"", b"", b"", b"", value))
 
 
 def found(values: Sequence[bytes], expression: Expression) -> Sequence[Sequence[bytes]]:
