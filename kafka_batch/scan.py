@@ -26,7 +26,7 @@ _MOST_TAIL = 255
 _MOST_STAMP = 3  # bytes of a timestamp delta: up to 17 minutes
 _MOST_KEY = 127  # twice its length
 _NULL_KEY = 1
-_FRONT, _TAIL, _MIDDLE, _FOUND = range(4)  # groups; what the expression's own find comes last
+_TAIL = 1  # among the groups: front, tail, middle, and the expression's own
 
 
 def scan(

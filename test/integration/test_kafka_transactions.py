@@ -11,24 +11,13 @@ from detecting import Topics, committed, numbers, send_numbered, some_topics, wa
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
+from streaming import Told, forward_until
 
 from kafka_batch import BatchProducer, Stream, StreamConfig
 from kafka_batch.selftest import RecordCodec
 
 FEATURE = "transaction.version"
 MOST_EPOCHS = 32_000  # of the 32,767 that there are: the coordinator keeps some
-
-
-class Nobody:
-    """An observer that is not interested."""
-
-    def committing(self) -> None: ...
-
-    def committed(self, seconds: float) -> None: ...
-
-    def aborted(self) -> None: ...
-
-    def rebalanced(self, partitions: object) -> None: ...
 
 
 @pytest.fixture(params=[1, 2])
@@ -81,28 +70,19 @@ def identity(producer: BatchProducer) -> tuple[int, int]:
 def test_a_stream_passes_on_every_record_once(topics: Topics, version: int) -> None:
     config = StreamConfig(topics.bootstrap_servers, topics.group, topics.transactions)
     send_numbered(topics, 0, 30)
-    with Stream(config, Nobody()) as stream:
+    with Stream(config, Told()) as stream:
         assert stream._producer._transaction_manager.is_version_2 is (version == 2)
-        forward(stream, topics, 30)
+        forward_until(stream, topics.legit, 30)
         stream.commit()
         send_numbered(topics, 30, 10)
-        forward(stream, topics, 10)  # which is void
-    with Stream(config, Nobody()) as stream:
-        forward(stream, topics, 10)
+        forward_until(stream, topics.legit, 10)  # which is void
+    with Stream(config, Told()) as stream:
+        forward_until(stream, topics.legit, 10)
         stream.commit()
         send_numbered(topics, 40, 10)
-        forward(stream, topics, 10)
+        forward_until(stream, topics.legit, 10)
         stream.commit()
     assert numbers(committed(topics, topics.legit)) == list(range(50))
-
-
-def forward(stream: Stream, topics: Topics, count: int) -> None:
-    left = count
-    while left > 0:
-        if batch := stream.read():
-            stream.forward(batch, topics.legit, range(len(batch)))
-            left -= len(batch)
-    assert left == 0
 
 
 def test_an_end_begins_a_new_epoch_in_version_2_alone(

@@ -2,37 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
 from conftest import Kafka
 from detecting import Topics, committed, numbers, send_numbered, some_topics, wait_until
 from kafka import KafkaAdminClient
+from streaming import Told, forward_until
 
-from kafka_batch import Batch, Refused, StartAnew, Stream, StreamConfig, create_topics
+from kafka_batch import Refused, StartAnew, Stream, StreamConfig, create_topics
 
 LONG_MS = 5_000  # of a commit interval: commits come when all has been read
-
-
-class Told:
-    """An observer that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-
-    def committing(self) -> None:
-        self.words.append("committing")
-
-    def committed(self, seconds: float) -> None:
-        assert seconds >= 0
-        self.words.append("committed")
-
-    def aborted(self) -> None:
-        self.words.append("aborted")
-
-    def rebalanced(self, partitions: Sequence[int]) -> None:
-        self.words.append(f"rebalanced {list(partitions)}")
 
 
 class Gate:
@@ -74,21 +55,6 @@ def a_stream(topics: Topics, told: Told) -> Stream:
         topics.bootstrap_servers, topics.group, topics.transactions, commit_interval_ms=LONG_MS
     )
     return Stream(config, told)
-
-
-def forward_until(stream: Stream, topic: str, count: int) -> None:
-    """Reads and forwards so many records, all of them to one topic."""
-    left = count
-
-    def forwarded() -> bool:
-        nonlocal left
-        batch: Batch | None = stream.read()
-        if batch:
-            stream.forward(batch, topic, range(len(batch)))
-            left -= len(batch)
-        return left <= 0
-
-    wait_until(forwarded, f"{count} records are forwarded")
 
 
 def the_interval_is_over(stream: Stream) -> None:
