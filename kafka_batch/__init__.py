@@ -12,7 +12,7 @@ from kafka_batch.codec import (
 )
 from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
 from kafka_batch.consumer import BatchConsumer
-from kafka_batch.errors import Refused, StartAnew, StreamError, one_line
+from kafka_batch.errors import Hangs, Refused, StartAnew, StreamError, one_line
 from kafka_batch.producer import BatchProducer, partition_of, record_size
 from kafka_batch.reader import PartitionReader
 from kafka_batch.scan import Expression
@@ -30,6 +30,7 @@ __all__ = [
     "Compression",
     "Expression",
     "Guarantee",
+    "Hangs",
     "Header",
     "HeaderBlock",
     "HeaderFrame",

@@ -18,6 +18,11 @@ class Refused(StreamError):
     """An operator must mend it: a topic that isn't there, a lacking right, an id used twice."""
 
 
+class Hangs(Refused):
+    """A thread of the client hangs, as in the lookup of a name where there is no network, and could
+    still send: only ending the process stops it."""
+
+
 _FENCED = (
     kafka_errors.FencedInstanceIdError,
     kafka_errors.InvalidProducerEpochError,

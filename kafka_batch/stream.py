@@ -23,7 +23,7 @@ from kafka_batch.client import never
 from kafka_batch.codec import HeaderBlock, Record
 from kafka_batch.config import Guarantee, StreamConfig
 from kafka_batch.consumer import BatchConsumer, Fetched
-from kafka_batch.errors import Refused, StartAnew, StreamError, one_line, translate, translated
+from kafka_batch.errors import Hangs, StartAnew, StreamError, one_line, translate, translated
 from kafka_batch.producer import BatchProducer
 from kafka_batch.scan import Expression
 
@@ -220,7 +220,7 @@ class Stream:
         """Voids what was not committed, leaves the group, and closes the clients.
 
         Raises:
-            Refused: a thread of the client did not end and could still send: the process must.
+            Hangs: a thread of the client did not end and could still send: the process must.
         """
         self._kept.clear()
         try:
@@ -234,7 +234,7 @@ class Stream:
         except KafkaError as error:
             self._failure = self._failure or StartAnew(one_line(error))
         if not self._producer.close(timeout_s):
-            raise Refused("the producer's thread did not end: only ending the process stops it")
+            raise Hangs("the producer's thread did not end: only ending the process stops it")
 
     # -- opening
 

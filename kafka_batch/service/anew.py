@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from kafka_batch.errors import StartAnew
+from kafka_batch.errors import Hangs, StartAnew
 from kafka_batch.service.stop import Stop
 
 _FIRST_PAUSE_S = 0.5
@@ -18,6 +18,7 @@ def run_until_done(
 ) -> None:
     """Calls `run` until it returns; says why, and pauses, when it must start anew: ever longer,
     where it did not last longer than the longest pause. The same reason is told once a minute.
+    Told to stop, it returns also where a thread hangs that only ending the process stops.
 
     Raises:
         Whatever `run` raises that is not StartAnew.
@@ -38,4 +39,8 @@ def run_until_done(
                 told, told_at = str(reason), clock()
                 log.warning("starting anew", reason=told, pause_s=pause)
             stop.sleep(pause)
+        except Hangs as reason:
+            if not stop.requested:
+                raise
+            log.warning("stopping, which ends it", reason=str(reason))  # as the process ends
     return None

@@ -20,7 +20,7 @@ from rulebooks import of_large_amounts
 
 from detector.metrics import Metrics
 from detector.routing import DeadLetter, Routed
-from kafka_batch import HeaderBlock, Refused, StartAnew
+from kafka_batch import Hangs, HeaderBlock, Refused, StartAnew
 from kafka_batch.client import QuietRepeats
 from kafka_batch.errors import one_line, translate
 from kafka_batch.service.anew import run_until_done
@@ -74,6 +74,23 @@ def test_why_it_starts_anew_is_told_when_it_changes() -> None:
     with structlog.testing.capture_logs() as lines:
         run_until_done(run, Restless())
     assert [line["reason"] for line in lines] == ["no answer", "no broker", "no answer"]
+
+
+def test_a_thread_that_hangs_ends_the_process_as_a_failure_unless_it_is_told_to_stop() -> None:
+    stop = Restless()
+
+    def run() -> None:
+        raise Hangs("the producer's thread did not end")
+
+    with pytest.raises(Hangs):
+        run_until_done(run, stop)
+
+    def told_meanwhile() -> None:
+        stop.request()
+        run()
+
+    run_until_done(told_meanwhile, stop)
+    assert stop.pauses == []
 
 
 def test_what_only_an_operator_can_mend_is_not_tried_again() -> None:
