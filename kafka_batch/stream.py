@@ -31,6 +31,8 @@ IDLE_WAIT_MS = 500
 _MOST_KEPT = 64  # calls: so far reading and judging run ahead of a commit
 _METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 6.0  # within the Kafka transaction's own time-out
+_LOOKUP_S = 25.0  # where no network is, a name is looked up for 5 to 20 s (`man resolv.conf`)
+_SLICE_S = 0.2
 _HAND_OVER_TIMEOUT_S = 5.0  # heartbeats stand still meanwhile: well within the session
 
 
@@ -233,8 +235,16 @@ class Stream:
             self._consumer.close(autocommit=False, timeout_ms=timeout_s * 1000 / 3)
         except KafkaError as error:
             self._failure = self._failure or StartAnew(one_line(error))
-        if not self._producer.close(timeout_s):
+        if not self._producer.close(timeout_s) and not self._ends_within(_LOOKUP_S):
             raise Hangs("the producer's thread did not end: only ending the process stops it")
+
+    def _ends_within(self, seconds: float) -> bool:
+        """Waits for the producer's thread, but not where the process is told to stop."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < min(deadline, self._give_up_at()):
+            if self._producer.close(_SLICE_S):
+                return True
+        return False
 
     # -- opening
 

@@ -11,7 +11,7 @@ from detecting import Topics, committed, numbers, send_numbered, some_topics, wa
 from kafka import KafkaAdminClient
 from streaming import Told, forward_until
 
-from kafka_batch import Refused, StartAnew, Stream, StreamConfig, create_topics
+from kafka_batch import Hangs, Refused, StartAnew, Stream, StreamConfig, create_topics
 
 LONG_MS = 5_000  # of a commit interval: commits come when all has been read
 
@@ -199,3 +199,31 @@ def made(topics: Topics) -> bool:
         return bool(create_topics(topics.bootstrap_servers, {topics.transactions: {}}, 4, 1))
     except Refused:
         return False
+
+
+@pytest.mark.parametrize("told_to_stop", [False, True])
+def test_a_client_s_thread_that_hangs_is_waited_for_unless_told_to_stop(
+    topics: Topics, told: Told, *, told_to_stop: bool
+) -> None:
+    stream = a_stream(topics, told)
+    reached, goes_on = threading.Event(), threading.Event()
+
+    def hang(**_: object) -> None:
+        reached.set()
+        goes_on.wait()
+
+    stream._producer._sender._client.poll = hang
+    stream._producer._sender.wakeup()
+    assert reached.wait(30)
+    if told_to_stop:
+        stream._give_up_at = lambda: 0.0
+        with pytest.raises(Hangs):
+            stream.close(timeout_s=0.1)
+        goes_on.set()
+    else:
+        after = threading.Timer(2, goes_on.set)
+        after.start()
+        stream.close(timeout_s=0.1)
+        after.join()
+    stream._producer._sender.join(30)
+    assert not stream._producer._sender.is_alive()
