@@ -300,7 +300,7 @@ def _shape(
     of its key and value; the sizes that follow from the first; where its tail and its value begin;
     and the bits of a timestamp delta that has this size and is not negative, by a mask.
     """
-    if not 0 <= key_size <= 127 or (key_size & 1 and key_size != _NULL[0]):
+    if not is_key_size(key_size):
         return None
     key = key_size >> 1
     stamp, sign, positive = _STAMPS[stamp_size]
@@ -393,6 +393,11 @@ def _read_pairs_alike(
 def size_at(encoded: bytes, position: int) -> int:
     """How many bytes a varint takes, which takes no more than four."""
     return next((n for n in (1, 2, 3) if encoded[position + n - 1] < 128), 4)
+
+
+def is_key_size(byte: int) -> bool:
+    """Whether a key's length is this one byte: that of up to 63 bytes, or of a null."""
+    return 0 <= byte <= 127 and (not byte & 1 or byte == _NULL[0])
 
 
 def _read_record(records: bytes, position: int) -> tuple[int, int, int, int, int, int]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, overload
 
-from kafka_batch.codec import Columns, is_dense, size_at
+from kafka_batch.codec import Columns, is_dense, is_key_size, size_at
 
 Expression = Callable[[bytes], bytes]
 """Makes the regular expression to look with, of a batch's first value. It is to match each value
@@ -24,8 +24,6 @@ _MOST_RUNS = 8
 _LEAST_SIZE = 73  # of a record with a value of 64 bytes
 _MOST_TAIL = 255
 _MOST_STAMP = 3  # bytes of a timestamp delta: up to 17 minutes
-_MOST_KEY = 127  # twice its length
-_NULL_KEY = 1
 _TAIL = 1  # among the groups: front, tail, middle, and the expression's own
 
 
@@ -132,8 +130,7 @@ class _Scan:
         stamp_size = size_at(records, start + 3)
         key = start + 3 + stamp_size + delta_size
         key_size = records[key]
-        is_key = key_size <= _MOST_KEY and (not key_size & 1 or key_size == _NULL_KEY)
-        if not is_key or stamp_size > _MOST_STAMP:
+        if not is_key_size(key_size) or stamp_size > _MOST_STAMP:
             return None
         value = key + 1 + (key_size >> 1) + 2
         first = records[value : value + _MOST_TAIL].partition(b"\0")[0]

@@ -21,13 +21,7 @@ from detector.rules.tree import (
     Rulebook,
 )
 from detector.rules.writer import parts
-from detector.transaction import (
-    Amounts,
-    Screen,
-    Transaction,
-    fields_expression,
-    parse_price,
-)
+from detector.transaction import Amounts, Screen, Transaction, fields_expression, parse_price
 from kafka_batch import HeaderBlock
 
 _KEPT_VERDICTS = 1 << 14  # amounts come again: a verdict is kept for the next time

@@ -42,5 +42,6 @@ def run_until_done(
         except Hangs as reason:
             if not stop.requested:
                 raise
-            log.warning("stopping, which ends it", reason=str(reason))  # as the process ends
+            log.warning("stopping instead of giving up", reason=str(reason))
+            return None  # the process ends, and with it the thread
     return None
