@@ -27,8 +27,9 @@ class Told:
         self.words.append(f"rebalanced {list(partitions)}")
 
 
-def forward_until(stream: Stream, topic: str, count: int) -> None:
-    """Reads and forwards so many records, all of them to one topic."""
+def forward_until(stream: Stream, topic: str, count: int) -> int:
+    """Reads and forwards so many records, all of them to one topic; returns how many they were,
+    which are more where the last batch has more."""
     left = count
 
     def forwarded() -> bool:
@@ -40,3 +41,4 @@ def forward_until(stream: Stream, topic: str, count: int) -> None:
         return left <= 0
 
     wait_until(forwarded, f"{count} records are forwarded")
+    return count - left

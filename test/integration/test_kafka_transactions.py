@@ -72,15 +72,15 @@ def test_a_stream_passes_on_every_record_once(topics: Topics, version: int) -> N
     send_numbered(topics, 0, 30)
     with Stream(config, Told()) as stream:
         assert stream._producer._transaction_manager.is_version_2 is (version == 2)
-        forward_until(stream, topics.legit, 30)
+        assert forward_until(stream, topics.legit, 30) == 30
         stream.commit()
         send_numbered(topics, 30, 10)
         forward_until(stream, topics.legit, 1)  # one batch, which is void
     with Stream(config, Told()) as stream:
-        forward_until(stream, topics.legit, 10)
+        assert forward_until(stream, topics.legit, 10) == 10
         stream.commit()
         send_numbered(topics, 40, 10)
-        forward_until(stream, topics.legit, 10)
+        assert forward_until(stream, topics.legit, 10) == 10
         stream.commit()
     assert numbers(committed(topics, topics.legit)) == list(range(50))
 
