@@ -4,12 +4,13 @@ The numbers in brackets are the entries of docs/exactly-once.md.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka.net.compat import KafkaNetClient
 
 from detector.__main__ import main
+from detector.state import State
 from kafka_batch import StreamError, config, stream
 from kafka_batch.client import Producer, QuietRepeats
 from kafka_batch.network import PatientClient
@@ -27,6 +28,13 @@ def membership() -> None:
     Stream._member = property(  # type: ignore[assignment, method-assign]
         lambda self: self._consumer.group_metadata(), lambda _self, _member: None
     )
+    committing = State.committing
+
+    def of_ours(self: State, stream: Stream, offsets: Mapping[int, int]) -> None:
+        # Else its missing memory of what is not ours would end the process before it does harm.
+        committing(self, stream, {it: offsets[it] for it in offsets if it in self.memories})
+
+    State.committing = of_ours  # type: ignore[method-assign]
 
 
 def patience() -> None:
