@@ -120,7 +120,7 @@ class Detector:
     def _turn(self, stream: Stream, state: State, limits: Limits) -> None:
         self._take_news(state)
         state.restore(stream)
-        batch = stream.read(_wait_ms(state), self._rules.expression)
+        batch = stream.read(_wait_ms(state))
         if batch:
             now_ms = time.time_ns() // 1_000_000
             memory = state.memory(batch.partition)

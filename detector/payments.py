@@ -64,9 +64,8 @@ def read_payments(
     batch: Batch, amounts: Mapping[bytes, Amounts], count: int
 ) -> tuple[Payments, list[tuple[int, Unreadable]]]:
     """The payments among the first so many rows of a batch; and the rows that are none, and why."""
-    values = batch.values[:count]
     offsets, times_ms = batch.offsets[:count], batch.timestamps[:count]
-    fields = [column[:count] for column in batch.found or zip(*read_fields(values), strict=True)]
+    fields = [column[:count] for column in zip(*read_fields(batch), strict=True)]
     sources, targets, texts, currencies, others = fields
     if not any(others) and len({*currencies}) == 1:
         known = [*map(amounts[currencies[0]].__getitem__, texts)]
@@ -76,7 +75,7 @@ def read_payments(
         if not other:
             payment = source, target, amounts[currency][text], currency
         else:
-            outcome = parse(values[row])
+            outcome = parse(batch.values[row])
             if isinstance(outcome, Unreadable):
                 unreadable.append((row, outcome))
                 continue

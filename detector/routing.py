@@ -6,17 +6,17 @@ Values in, values out: nothing is sent here.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import compress
-from operator import not_
+from itertools import chain, compress
 from typing import NamedTuple
 
 from detector.careful import Unreadable
 from detector.memory import Memory
 from detector.payments import read_payments
 from detector.rules import INNOCENT, Payment, Rules, Verdict
-from detector.transaction import Screen, parse
+from detector.transaction import UNSCREENED, Screen, parse
 from kafka_batch import (
     NO_TIMESTAMP,
+    AllBut,
     Batch,
     HeaderBlock,
     Record,
@@ -26,7 +26,6 @@ from kafka_batch import (
 )
 
 _KEPT_FAULTS = 1 << 12
-_UNSCREENED = b"\n"
 _LONGEST_MS = (1 << 62) - 1  # further off sums overflow, the broker's too
 
 
@@ -46,7 +45,7 @@ class Routed:
     """A judged batch: its rows by destination, each in offset order, with the headers to append;
     `hits` has, for each row that rules fired on, their places in the program."""
 
-    legit: list[int] = field(default_factory=list)
+    legit: Sequence[int] = ()
     legit_headers: dict[int, HeaderBlock] = field(default_factory=dict)  # by row, of few
     fraud: list[int] = field(default_factory=list)
     fraud_headers: list[HeaderBlock] = field(default_factory=list)
@@ -55,7 +54,6 @@ class Routed:
 
     def sort(self) -> None:
         """Brings the rows into offset order."""
-        self.legit.sort()
         order = sorted(range(len(self.fraud)), key=self.fraud.__getitem__)
         self.fraud = [self.fraud[n] for n in order]
         self.fraud_headers = [self.fraud_headers[n] for n in order]
@@ -96,7 +94,7 @@ class Limits:
     def room(self, batch: Batch) -> int:
         """By how many bytes every record of the batch may grow and be taken; negative where one
         may not be taken as it is."""
-        return self.max_bytes - record_size(max(map(len, batch.tails)))
+        return self.max_bytes - record_size(batch.largest)
 
     def refused(self, batch: Batch, now_ms: int, room: int) -> list[int]:
         """The rows that may not be taken as they are, by the batch's `room`."""
@@ -124,7 +122,7 @@ def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int, memory: Memor
     else:
         _route_by_price(its, rules.screen)
     memory.next_offset = batch.next_offset
-    return its.routed
+    return its.all_routed()
 
 
 class _Batch:
@@ -147,20 +145,37 @@ class _Batch:
             self.bury(row, fault)
             return
         if headers is None:
-            routed.legit.append(row)
             return
         routed.hits.append(verdict.places)
         if verdict.suspicious:
             routed.fraud.append(row)
             routed.fraud_headers.append(headers)
         else:
-            routed.legit.append(row)
             routed.legit_headers[row] = headers
+
+    def place_all(self, rows: Sequence[int], verdicts: Sequence[Verdict]) -> None:
+        """Many at once, which are not among the refused."""
+        headers = [its.headers for its in verdicts if its.headers and its.suspicious]
+        most = max((len(block.encoded) for block in headers), default=0)
+        if len(headers) < len(rows) or most > self.room:
+            for row, verdict in zip(rows, verdicts, strict=True):
+                self.place(row, verdict)
+            return
+        self.routed.fraud += rows
+        self.routed.fraud_headers += headers
+        self.routed.hits += [verdict.places for verdict in verdicts]
 
     def bury(self, row: int, fault: Unreadable) -> None:
         """Makes a dead letter of a row."""
         letter = _dead_letter(self.batch, row, fault, self.limits, self.now_ms)
         self.routed.dead.append(letter)
+
+    def all_routed(self) -> Routed:
+        """Whatever was sent nowhere else is legitimate."""
+        routed = self.routed
+        elsewhere = chain(routed.fraud, [letter.row for letter in routed.dead])
+        routed.legit = AllBut(len(self.batch), elsewhere)
+        return routed
 
 
 # -- rules that look at a payment's price alone
@@ -168,29 +183,29 @@ class _Batch:
 
 def _route_by_price(its: _Batch, screen: Screen) -> None:
     batch = its.batch
-    held = [*(batch.found[0] if batch.found else screen.held(batch.values))]
+    held = screen.held(batch)
     for row in its.refused:
-        held[row] = batch.values[row] or _UNSCREENED
-    its.routed.legit += compress(range(len(held)), map(not_, held))
-    for row in _route_plain(its, held):
+        held[row] = UNSCREENED
+    others = _route_plain(its, held)
+    for row in others:
         outcome = parse(batch.values[row])
         if isinstance(outcome, Unreadable):
             its.bury(row, outcome)
         else:
             its.place(row, its.rules.judge_alone(outcome, batch.timestamps[row]))
-    its.routed.sort()
+    if others:
+        its.routed.sort()
 
 
 def _route_plain(its: _Batch, held: Sequence[bytes]) -> list[int]:
     """Routes what the screen holds of the plain transactions, and returns the other rows."""
-    others = []
-    values, verdict_on_price = its.batch.values, its.rules.verdict_on_price
-    for row in compress(range(len(held)), held):
-        price = held[row]
-        if len(price) < len(values[row] or b""):
-            its.place(row, verdict_on_price(price))
-        else:
-            others.append(row)
+    rows, texts = [*compress(range(len(held)), held)], [*compress(held, held)]
+    others: list[int] = []
+    if UNSCREENED in b"".join(texts):
+        others = [row for row in rows if held[row].startswith(UNSCREENED)]
+        rows = [row for row in rows if not held[row].startswith(UNSCREENED)]
+        texts = [held[row] for row in rows]
+    its.place_all(rows, [*map(its.rules.verdict_on_price, texts)])
     return others
 
 
@@ -200,7 +215,7 @@ def _route_plain(its: _Batch, held: Sequence[bytes]) -> list[int]:
 def _route_by_account(its: _Batch, memory: Memory) -> None:
     """Every readable payment is remembered, also one that no topic takes: what is remembered then
     follows from the input alone, not from the clock that refused it."""
-    batch, rules, refused, legit = its.batch, its.rules, its.refused, its.routed.legit
+    batch, rules, refused = its.batch, its.rules, its.refused
     payments, unreadable = read_payments(batch, rules.amounts, len(batch))
     for row, fault in unreadable:
         its.bury(row, fault)
@@ -214,8 +229,6 @@ def _route_by_account(its: _Batch, memory: Memory) -> None:
             its.place(row, rules.verdict(hits, payment, accounts[n]))
         elif row in refused:
             its.place(row, INNOCENT)
-        else:
-            legit.append(row)
     its.routed.dead.sort()
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from detector.careful import ACCOUNT, CURRENCY, Unreadable, read_with_care
 from detector.money import digits, minor_units
+from kafka_batch import Batch
 
 _WHOLE = "0|[1-9][0-9]{0,11}"
 _FRACTION = r"[0-9]{1,4}"
@@ -32,20 +33,20 @@ _PLAIN = re.compile("".join(_plain(f"({ACCOUNT})", *_PARTS_OF_A_PRICE)).encode()
 _PRICE = re.compile(_plain("", *_PARTS_OF_A_PRICE)[1].encode())
 
 
-def _fields(space: str = " ?") -> str:
+def _fields(space: str) -> str:
     """A regular expression of a plain record, with a group for each of its fields."""
     amount = rf"((?:{_WHOLE})(?:\.{_FRACTION})?)"
     return "".join(_plain(f"({ACCOUNT})", amount, f"({CURRENCY})", space))
 
 
-_FIELD_LINES = re.compile(rf"^(?:{_fields()}|(.+))$".encode(), re.MULTILINE)
 # Producers write JSON either without spaces or with one behind each comma and colon; to look for
 # spaces that may be there takes more time.
 _SPACED = b'{"source": '
 _SPACES = ("", " ")
-_FIELDS_OF_A_VALUE = tuple(rf"{_fields(space)}|([^\0]+)".encode() for space in _SPACES)
+_FIELD_LINES = [re.compile(f"^(?:{_fields(space)}|(.+))$".encode(), re.M) for space in _SPACES]
 _KEPT_AMOUNTS = 1 << 17
 _NOTHING = b"\n"  # stands for a value of no bytes, or none
+UNSCREENED = b"\n"  # what anything begins with that is no plain transaction
 _A_LINE = b"-"  # that is no transaction
 
 
@@ -105,32 +106,27 @@ Fields = tuple[bytes, bytes, bytes, bytes, bytes]
 them, and all of the value behind."""
 
 
-def fields_expression(first: bytes) -> bytes:
-    """What finds `Fields` while a batch is taken apart (`kafka_batch.Expression`)."""
-    return _FIELDS_OF_A_VALUE[first.startswith(_SPACED)]
-
-
-def read_fields(values: Sequence[bytes | None]) -> Sequence[Fields]:
-    """The fields of many values at once: of one call, which takes a third of what a call for each
+def read_fields(batch: Batch) -> Sequence[Fields]:
+    """The fields of all values of a batch: of one call, which takes a third of what a call for each
     would."""
-    lines, odd = _in_lines(values)
-    found: list[Fields] = _FIELD_LINES.findall(lines)
+    lines, odd = _in_lines(batch)
+    found: list[Fields] = _FIELD_LINES[lines.startswith(_SPACED)].findall(lines)
     for row in odd:
-        found[row] = b"", b"", b"", b"", values[row] or _NOTHING
+        found[row] = b"", b"", b"", b"", batch.values[row] or _NOTHING
     return found
 
 
-def _in_lines(values: Sequence[bytes | None]) -> tuple[bytes, Sequence[int]]:
+def _in_lines(batch: Batch) -> tuple[bytes, Sequence[int]]:
     """The values as one text, each in its line; and the rows of those that can't stand in one,
     which are no bytes, none at all, or several lines. Something that is no transaction does."""
-    lines = b"\n".join(values) if all(values) else b""  # type: ignore[arg-type]
-    if lines and lines.count(b"\n") == len(values) - 1:
+    lines = batch.joined_values(b"\n")
+    if lines is not None:
         return lines, ()
+    values = [*batch.values]
     odd = [row for row, value in enumerate(values) if not value or b"\n" in value]
-    known: list[bytes | None] = [*values]
     for row in odd:
-        known[row] = _A_LINE
-    return b"\n".join(known), odd  # type: ignore[arg-type]
+        values[row] = _A_LINE
+    return b"\n".join(values), odd  # type: ignore[arg-type]
 
 
 class Amounts(dict[bytes, int]):
@@ -150,7 +146,7 @@ class Amounts(dict[bytes, int]):
 
 
 class Screen:
-    """Finds, among many values at once, the plain transactions of less than a certain amount.
+    """Finds, among all values of a batch, the plain transactions of less than a certain amount.
 
     Most records are that, and where no rule fires below the amount they are legitimate. One
     regular expression over all of them takes a tenth of what reading each of them would.
@@ -158,40 +154,29 @@ class Screen:
 
     def __init__(self, least_amount: Decimal) -> None:
         less = _less_than(int(least_amount))
-        self._screenings = [_Screening(less, space) for space in _SPACES]
+        self._lines = [_screening(less, space) for space in _SPACES]
 
-    def expression(self, first: bytes) -> bytes:
-        """What finds what `held` returns, while a batch is taken apart
-        (`kafka_batch.Expression`)."""
-        return self._screenings[first.startswith(_SPACED)].of_a_value
-
-    def held(self, values: Sequence[bytes | None]) -> Sequence[bytes]:
+    def held(self, batch: Batch) -> list[bytes]:
         """For each value no bytes where it is such a transaction, and in no other case.
 
         Of another plain transaction it is the text from the amount on (`parse_price`); of
-        anything else it is at least as long as the value.
+        anything else it begins with a line feed.
         """
-        lines, odd = _in_lines(values)
-        spaced = lines.count(_SPACED) > len(values) // 2
-        held: list[bytes] = self._screenings[spaced].lines.findall(lines)
+        lines, odd = _in_lines(batch)
+        held: list[bytes] = self._lines[lines.startswith(_SPACED)].findall(UNSCREENED + lines)
         for row in odd:
-            held[row] = values[row] or _NOTHING
+            held[row] = UNSCREENED
         return held
 
 
-class _Screening:
-    """Matches any value. Its group is empty where the amount is less, which is tried first; else
-    it holds the rest of the value: from the amount on in a plain record, or all of it."""
-
-    def __init__(self, less: str, space: str) -> None:
-        names, price = _plain(ACCOUNT, f"(?:{less})(?:\\.{_FRACTION}|)", CURRENCY, space)
-        any_price = _plain("", f"(?:{_WHOLE})(?:\\.{_FRACTION}|)", CURRENCY, space)[1]
-
-        def expression(anything: str, end: str) -> bytes:
-            return f"{names}{price}|(?:{names}(?={any_price}{end})|)({anything})".encode()
-
-        self.lines = re.compile(b"^(?:%b)$" % expression(".+", "$"), re.MULTILINE)
-        self.of_a_value = expression(r"[^\0]+", r"\0")
+def _screening(less: str, space: str) -> re.Pattern[bytes]:
+    """Matches any line, with the line feed before it. Its group is empty where the amount is less,
+    which is tried first; else it holds the rest of the line: from the amount on in a plain record,
+    or all of it."""
+    names, price = _plain(ACCOUNT, f"(?:{less})(?:\\.{_FRACTION}|)", CURRENCY, space)
+    any_price = _plain("", f"(?:{_WHOLE})(?:\\.{_FRACTION}|)", CURRENCY, space)[1]
+    line = f"(?:\n{names}{price}|(?:\n{names}(?={any_price}$)|)(\n?.+))$"
+    return re.compile(line.encode(), re.MULTILINE)
 
 
 def _less_than(bound: int) -> str:

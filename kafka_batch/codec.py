@@ -79,32 +79,29 @@ class _Stamps(dict[int, bytes]):
 
 
 _varints = _Varints()
-_varint = _varints.__getitem__
-_small = [*map(_varint, range(_KEPT))]  # those that are not negative, for less than a dict takes
+varint = _varints.__getitem__
+_small = [*map(varint, range(_KEPT))]  # those that are not negative, for less than a dict takes
 _continued_stamps = [b"\x00" + low for low in _continued]
 _stamps = _Stamps()
 
 
 class Columns(NamedTuple):
     """A batch's records. Timestamps are in milliseconds since the epoch; `bare` says that it is
-    known that no record has headers; `found` is what was looked for in the values, if anything
-    (`kafka_batch.scan`)."""
+    known that no record has headers."""
 
     offsets: Sequence[int]
     timestamps: Sequence[int]
     values: Sequence[bytes | None]
     tails: Sequence[bytes]
     bare: bool
-    found: Sequence[Sequence[bytes]] | None = None
 
     def since(self, offset: int) -> "Columns":
         """The records from an offset on."""
         first = bisect_left(self.offsets, offset)
         if not first:
             return self
-        offsets, timestamps, values, tails, bare, found = self
-        columns = offsets[first:], timestamps[first:], values[first:], tails[first:]
-        return Columns(*columns, bare, found and [column[first:] for column in found])
+        offsets, timestamps, values, tails, bare = self
+        return Columns(offsets[first:], timestamps[first:], values[first:], tails[first:], bare)
 
 
 # -- from bytes
@@ -565,16 +562,20 @@ def encode(
 ) -> bytes:
     """Records in a row, with offset deltas that rise by one from `first_delta`."""
     stamps = _all_stamps(timestamps, base_timestamp)
-    end = first_delta + len(tails)
-    deltas = _small[first_delta:end] if end <= _KEPT else [*map(_varint, range(first_delta, end))]
+    deltas = offset_deltas(first_delta, first_delta + len(tails))
     # Maps and slices, which a loop over the four columns would take twice as long for.
     sizes = [*map(add, map(len, tails), map(add, map(len, stamps), map(len, deltas)))]
     parts = [b""] * (4 * len(tails))
-    parts[0::4] = map(_small.__getitem__ if max(sizes) < _KEPT else _varint, sizes)
+    parts[0::4] = map(_small.__getitem__ if max(sizes) < _KEPT else varint, sizes)
     parts[1::4] = stamps
     parts[2::4] = deltas
     parts[3::4] = tails
     return b"".join(parts)
+
+
+def offset_deltas(first: int, end: int) -> list[bytes]:
+    """Offset deltas that rise by one."""
+    return _small[first:end] if end <= _KEPT else [*map(varint, range(first, end))]
 
 
 def _all_stamps(timestamps: Sequence[int], base: int) -> list[bytes]:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from kafka.consumer.fetcher import Fetcher
@@ -18,10 +18,10 @@ from kafka.errors import (
 from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
-from kafka_batch.batch import Batch, EncodedBatch, Pairs, PlainBatch
+from kafka_batch.alike import cut
+from kafka_batch.batch import AlikeBatch, Batch, EncodedBatch, Pairs, PlainBatch
 from kafka_batch.client import Consumer
 from kafka_batch.codec import decode, decode_pairs, wrapped_timestamp
-from kafka_batch.scan import Expression, scan
 
 _MARK = "of topic "
 _METADATA_TIMEOUT_S = 4.0
@@ -37,13 +37,6 @@ _COLUMNS_SINCE = 2  # version of the record format
 log = logging.getLogger(__name__)
 
 
-class TakingApart(Protocol):
-    """Takes a batch apart, and where the expression can be used for that, looks with it into the
-    values (`Batch.found`)."""
-
-    def __call__(self, expression: Expression | None = None) -> Batch: ...
-
-
 class Fetched(NamedTuple):
     """A batch that was fetched and is yet to be taken apart: of how many records at the most, and
     what does it, for all of them or for the keys and values alone.
@@ -53,7 +46,7 @@ class Fetched(NamedTuple):
 
     partition: TopicPartition
     size: int
-    batch: TakingApart
+    batch: Callable[[], Batch]
     pairs: Callable[[], Pairs]
 
 
@@ -242,15 +235,15 @@ class WholeBatches(Fetcher.PartitionRecords):
         return bool(fetched.is_control_batch)
 
 
-def _decoded(
-    tp: TopicPartition, fetched: Any, fetch_offset: int, expression: Expression | None = None
-) -> Batch:
+def _decoded(tp: TopicPartition, fetched: Any, fetch_offset: int) -> Batch:
     base, last = fetched.base_offset, fetched.last_offset
     with _corrupt(tp, base):
         batch = _uncompressed(fetched), fetched.records_count, base, last, fetched.first_timestamp
-        columns = scan(*batch, expression) if expression else None
-        if columns is None:
-            columns = decode(*batch)
+        whole = base >= fetch_offset and fetched.timestamp_type != fetched.LOG_APPEND_TIME
+        if whole and (alike := cut(*batch)):
+            offsets = range(base, last + 1)
+            return AlikeBatch(tp.topic, tp.partition, fetched.leader_epoch, offsets, alike)
+        columns = decode(*batch)
     if fetched.timestamp_type == fetched.LOG_APPEND_TIME:
         columns = columns._replace(timestamps=[fetched.max_timestamp] * len(columns.values))
     columns = columns.since(fetch_offset)
@@ -292,7 +285,6 @@ def _of_records(
     tp: TopicPartition,
     records: Sequence[Any],
     leader_epoch: int,
-    expression: Expression | None = None,  # noqa: ARG001  # such a batch is not read with one
 ) -> PlainBatch:
     return PlainBatch(
         topic=tp.topic,

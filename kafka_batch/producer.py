@@ -5,8 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 from kafka.partitioner import murmur2
 from kafka.producer.producer_batch import ProducerBatch
@@ -14,13 +13,13 @@ from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
+from kafka_batch.alike import pick
 from kafka_batch.batch import Batch
 from kafka_batch.client import Producer, never
 from kafka_batch.codec import HeaderBlock, Record, append_headers, encode, encode_tail
 
 _MOST_FRONT_BYTES: int = DefaultRecordBatchBuilder.MAX_RECORD_OVERHEAD
 _MOST_FRAME: int = DefaultRecordBatchBuilder.HEADER_STRUCT.size + _MOST_FRONT_BYTES
-_T = TypeVar("_T")
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -33,6 +32,51 @@ def record_size(tail_size: int, extra_headers: HeaderBlock | None = None) -> int
     topic's max.message.bytes
     bounds (for a record that is not compressed)."""
     return _MOST_FRAME + tail_size + (len(extra_headers.encoded) if extra_headers else 0)
+
+
+class Rows(Protocol):
+    """Records that are to be put into batches. `ends` are their sizes, added up from zero, in which
+    `front` bytes before a tail are counted at the least."""
+
+    @property
+    def front(self) -> int: ...
+    @property
+    def timestamps(self) -> Sequence[int]: ...
+    @property
+    def ends(self) -> Sequence[int]: ...
+
+    def base_of(self, first: int) -> int:
+        """The base timestamp of a batch that begins with this row."""
+
+    def suits(self, base_timestamp: int) -> bool:
+        """Whether a batch with this one is as good as a new one."""
+
+    def encode(self, first: int, stop: int, base_timestamp: int, first_delta: int) -> bytes:
+        """The rows from `first` up to `stop`, with offset deltas that rise from `first_delta`."""
+
+
+class Tails:
+    """`Rows` of which the tails are known."""
+
+    front = 0
+
+    def __init__(self, timestamps: Sequence[int], tails: Sequence[bytes]) -> None:
+        self.timestamps = timestamps
+        self.ends = [*accumulate(map(len, tails), initial=0)]
+        self._tails = tails
+
+    def base_of(self, first: int) -> int:
+        """The row's own timestamp."""
+        return self.timestamps[first]
+
+    def suits(self, _base_timestamp: int) -> bool:
+        """Any batch is."""
+        return True
+
+    def encode(self, first: int, stop: int, base_timestamp: int, first_delta: int) -> bytes:
+        """By `codec.encode`."""
+        tails, timestamps = self._tails[first:stop], self.timestamps[first:stop]
+        return encode(tails, timestamps, base_timestamp, first_delta)
 
 
 class BatchProducer(Producer):
@@ -68,7 +112,7 @@ class BatchProducer(Producer):
             for timestamp, key, value, headers in records:
                 timestamps.append(timestamp)
                 tails.append(encode_tail(key, value, headers))
-            self._extend_encoded(partition, timestamps, tails)
+            self._extend_encoded(partition, Tails(timestamps, tails))
         else:
             self._extend_one_by_one(partition, records)
 
@@ -92,14 +136,10 @@ class BatchProducer(Producer):
         """
         partition = self._place(batch, topic)
         if self._whole_batches:
-            tails = _pick(batch.tails, rows)
-            if extra_headers:
-                bare = batch.bare
-                tails = [
-                    append_headers(tail, block, bare=bare) if block else tail
-                    for tail, block in zip(tails, extra_headers, strict=True)
-                ]
-            self._extend_encoded(partition, timestamps or _pick(batch.timestamps, rows), tails)
+            alike = (
+                batch.alike.chosen(rows, extra_headers) if batch.alike and not timestamps else None
+            )
+            self._extend_encoded(partition, alike or _tails(batch, rows, extra_headers, timestamps))
         else:
             self._extend_one_by_one(partition, _records(batch, rows, extra_headers, timestamps))
 
@@ -120,30 +160,32 @@ class BatchProducer(Producer):
                     batch.records.append(*record)
                     queue.append(batch)
 
-    def _extend_encoded(
-        self, partition: TopicPartition, timestamps: Sequence[int], tails: Sequence[bytes]
-    ) -> None:
-        ends = [*accumulate(map(len, tails), initial=0)]
+    def _extend_encoded(self, partition: TopicPartition, rows: Rows) -> None:
         size = self.config["batch_size"]
         done = 0
         with self._queue(partition) as queue:
             if queue:
-                done = fill(queue[-1].records, size, timestamps, tails, done, ends)
-            while done < len(tails):
+                done = fill(queue[-1].records, size, rows)
+            while done < len(rows.timestamps):
                 batch = self._open_batch(partition)
-                done = fill(batch.records, size, timestamps, tails, done, ends)
+                done = fill(batch.records, size, rows, done)
                 queue.append(batch)
 
     @contextmanager
     def _queue(self, partition: TopicPartition) -> Iterator[deque[Any]]:
-        """The partition's batches that are not sent, under their lock."""
+        """The partition's batches that are not sent, under their lock. The sender is woken where
+        one was opened: so the batch before it is full, or it must learn that there is one."""
         self.partition_count(partition.topic)  # the sender only looks for topics it was told of
         if self.config["transactional_id"] is not None:
             self._transaction_manager.maybe_add_partition_to_transaction(partition)
         accumulator = self._accumulator
         with accumulator._tp_lock(partition):
-            yield accumulator._batches[partition]
-        self._sender.wakeup()
+            queue = accumulator._batches[partition]
+            before = len(queue)
+            yield queue
+            opened = len(queue) > before
+        if opened:
+            self._sender.wakeup()
 
     def _open_batch(self, partition: TopicPartition) -> ProducerBatch:
         config = self.config
@@ -154,44 +196,50 @@ class BatchProducer(Producer):
         return batch
 
 
-def fill(
-    records: MemoryRecordsBuilder,
-    batch_size: int,
-    timestamps: Sequence[int],
-    tails: Sequence[bytes],
-    first: int = 0,
-    ends: Sequence[int] | None = None,
-) -> int:
+def fill(records: MemoryRecordsBuilder, batch_size: int, rows: Rows, first: int = 0) -> int:
     """Adds as many records to a batch of the client as it takes, and says where the rest begins.
 
-    `first` is where to begin. An empty batch takes one record of any size. `ends` are the tails'
-    sizes, added up from zero, if they are at hand.
+    `first` is where to begin. An empty batch takes one record of any size.
     """
     builder = records._builder
     if builder is None:
         return first  # it was sent before
-    ends = ends or [*accumulate(map(len, tails), initial=0)]
+    base = builder._first_timestamp
+    if base is not None and 2 * builder.size() > batch_size and not rows.suits(base):
+        return first
+    ends, growth = rows.ends, _MOST_FRONT_BYTES - rows.front
     # Where each record would end at the most, with its front and those of all before.
     stop = first + bisect_right(
-        range(1, len(tails) - first + 1),
+        range(1, len(ends) - first),
         batch_size - builder.size(),
-        key=lambda taken: ends[first + taken] - ends[first] + taken * _MOST_FRONT_BYTES,
+        key=lambda taken: ends[first + taken] - ends[first] + taken * growth,
     )
-    if builder._first_timestamp is None:
+    if base is None:
         stop = max(stop, first + 1)
-        builder._first_timestamp = builder._max_timestamp = timestamps[first]
+        base = builder._first_timestamp = rows.base_of(first)
+        builder._max_timestamp = rows.timestamps[first]
     if stop > first:
-        times, base = timestamps[first:stop], builder._first_timestamp
-        builder._buffer += encode(tails[first:stop], times, base, records._next_offset)
-        builder._max_timestamp = max(builder._max_timestamp, *times)
+        builder._buffer += rows.encode(first, stop, base, records._next_offset)
+        builder._max_timestamp = max(builder._max_timestamp, *rows.timestamps[first:stop])
         builder._num_records += stop - first
         records._next_offset += stop - first
         builder._last_offset = records._next_offset - 1
     return stop
 
 
-def _pick(column: Sequence[_T], rows: Sequence[int]) -> Sequence[_T]:
-    return itemgetter(*rows)(column) if len(rows) > 1 else [column[row] for row in rows]
+def _tails(
+    batch: Batch,
+    rows: Sequence[int],
+    extra_headers: Sequence[HeaderBlock | None] | None,
+    timestamps: Sequence[int] | None,
+) -> Tails:
+    tails = pick(batch.tails, rows)
+    if extra_headers:
+        tails = [
+            append_headers(tail, block, bare=batch.bare) if block else tail
+            for tail, block in zip(tails, extra_headers, strict=True)
+        ]
+    return Tails(timestamps or pick(batch.timestamps, rows), tails)
 
 
 def _records(
@@ -201,7 +249,7 @@ def _records(
     timestamps: Sequence[int] | None,
 ) -> Iterator[Record]:
     keys, values, headers = batch.keys, batch.values, batch.headers
-    stamps = timestamps or _pick(batch.timestamps, rows)
+    stamps = timestamps or pick(batch.timestamps, rows)
     for position, row in enumerate(rows):
         block = extra[position] if extra else None
         own = [*headers[row], *block.decoded()] if block else headers[row]

@@ -16,7 +16,7 @@ from kafka.structs import TopicPartition
 
 from kafka_batch.codec import Record, encode_tail
 from kafka_batch.consumer import WholeBatches
-from kafka_batch.producer import fill
+from kafka_batch.producer import Tails, fill
 
 _BATCH_BYTES = 1 << 20
 _PARTITION = TopicPartition("self-test", 0)
@@ -76,7 +76,7 @@ def _written_by_client() -> bytes:
 def _written_here() -> bytes:
     records = MemoryRecordsBuilder(2, 0, _BATCH_BYTES)
     tails = [encode_tail(key, value, headers) for _, key, value, headers in _RECORDS]
-    fill(records, _BATCH_BYTES, [timestamp for timestamp, *_ in _RECORDS], tails)
+    fill(records, _BATCH_BYTES, Tails([timestamp for timestamp, *_ in _RECORDS], tails))
     records.close()
     return bytes(records.buffer())
 

@@ -25,7 +25,6 @@ from kafka_batch.config import Guarantee, StreamConfig
 from kafka_batch.consumer import BatchConsumer, Fetched
 from kafka_batch.errors import Hangs, StartAnew, StreamError, one_line, translate, translated
 from kafka_batch.producer import BatchProducer
-from kafka_batch.scan import Expression
 
 IDLE_WAIT_MS = 500
 _MOST_KEPT = 64  # calls: so far reading and judging run ahead of a commit
@@ -114,12 +113,9 @@ class Stream:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def read(
-        self, idle_wait_ms: float = IDLE_WAIT_MS, expression: Expression | None = None
-    ) -> Batch | None:
+    def read(self, idle_wait_ms: float = IDLE_WAIT_MS) -> Batch | None:
         """The next batch. Commits what is due, and waits up to half a second for records, or as
-        long as it is told to. Where the batch allows it, what the expression finds in the values
-        comes with it (`Batch.found`).
+        long as it is told to.
 
         A commit is due after the commit interval, and at once when all there is has been read.
 
@@ -138,7 +134,7 @@ class Stream:
         batch = None
         while self._fetched and not batch:
             with translated(self._config.instance_id):
-                batch = self._fetched.popleft().batch(expression)
+                batch = self._fetched.popleft().batch()
         if batch:
             self._note(batch)
         return batch

@@ -21,7 +21,7 @@ from detector.rules.tree import (
     Rulebook,
 )
 from detector.rules.writer import parts
-from detector.transaction import Amounts, Screen, Transaction, fields_expression, parse_price
+from detector.transaction import Amounts, Screen, Transaction, parse_price
 from kafka_batch import HeaderBlock
 
 _KEPT_VERDICTS = 1 << 14  # amounts come again: a verdict is kept for the next time
@@ -104,7 +104,6 @@ class Rules:
         self.remembers = may_change or not features <= _OF_THE_RECORD
         of_the_price = not may_change and features <= _OF_THE_PRICE
         self.screen = Screen(self._least_amount()) if of_the_price else None
-        self.expression = self.screen.expression if self.screen else fields_expression
         self.verdict_on_price = lru_cache(_KEPT_VERDICTS)(self._verdict_on_price)
 
     def verdict(self, hits: Sequence[Hit], payment: Payment, account: Account) -> Verdict:

@@ -14,7 +14,7 @@ from kafka.structs import TopicPartition
 
 from kafka_batch import Batch, HeaderBlock, Record, codec, selftest
 from kafka_batch.consumer import WholeBatches
-from kafka_batch.producer import fill
+from kafka_batch.producer import Tails, fill
 
 PARTITION = TopicPartition("in", 3)
 NO_COMPRESSION, GZIP, SNAPPY, LZ4, ZSTD = range(5)
@@ -150,7 +150,7 @@ def test_the_client_reads_what_is_written_here_as_what_it_writes(
     rest = records[already:]
     tails = [codec.encode_tail(*record[1:]) for record in rest]
     if rest:
-        assert fill(builder, ROOM, [record[0] for record in rest], tails) == len(rest)
+        assert fill(builder, ROOM, Tails([record[0] for record in rest], tails)) == len(rest)
     builder.close()
     assert bytes(builder.buffer()) == written(records)
 
@@ -177,7 +177,7 @@ def test_a_batch_takes_what_fits_and_at_least_one_record(records: list[Record], 
     done, read = 0, []
     while done < len(records):
         builder, before = MemoryRecordsBuilder(2, 0, size), done
-        done = fill(builder, size, times, tails, done)
+        done = fill(builder, size, Tails(times, tails), done)
         builder.close()
         assert len(builder.buffer()) <= size or done == before + 1
         read += [found for _, found in by_client(bytes(builder.buffer()))]
@@ -188,7 +188,7 @@ def test_a_batch_that_was_sent_takes_no_more() -> None:
     builder = MemoryRecordsBuilder(2, 0, ROOM)
     builder.append(0, b"k", b"v", [])
     builder.close()
-    assert fill(builder, ROOM, [0], [codec.encode_tail(b"k", b"v", ())]) == 0
+    assert fill(builder, ROOM, Tails([0], [codec.encode_tail(b"k", b"v", ())])) == 0
 
 
 @given(records=batches, extra=headers, batch_knows=st.booleans())

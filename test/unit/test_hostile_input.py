@@ -86,7 +86,7 @@ def test_each_record_of_a_batch_has_one_outcome_the_one_it_would_have_alone(
         dead = [letter.row for letter in its.dead]
         assert len(its.legit) + len(its.fraud) + len(dead) == len(odds)
         for rows in its.legit, its.fraud, dead:
-            assert rows == sorted(rows)
+            assert [*rows] == sorted(rows)
         found = dict.fromkeys(its.legit, LEGIT) | dict.fromkeys(its.fraud, FRAUD)
         found |= {letter.row: letter.code for letter in its.dead}
         assert found == {row: expected(odd) for row, odd in enumerate(odds)}

@@ -2,12 +2,17 @@
 
 import json
 
-from rulebooks import of_large_amounts
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rulebooks import of_large_amounts, shipped
 
 from detector.memory import Bounds, Memory
 from detector.routing import Limits, Routed, route
 from detector.rules import Rules
 from kafka_batch import Batch, Headers, PlainBatch, TopicLimits
+from kafka_batch.alike import cut
+from kafka_batch.batch import AlikeBatch
+from kafka_batch.codec import encode
 
 RULES = of_large_amounts(900)
 NOW_MS = 1_000_000_000
@@ -34,10 +39,34 @@ def routed(batch: Batch, rules: Rules = RULES, limits: Limits = LIMITS) -> Route
 
 def test_each_row_has_one_destination_in_offset_order() -> None:
     found = routed(a_batch(FINE, LARGE, b"?", FINE, None, LARGE))
-    assert found.legit == [0, 3]
+    assert [*found.legit] == [0, 3]
     assert found.fraud == [1, 5]
     assert [letter.row for letter in found.dead] == [2, 4]
     assert [letter.code for letter in found.dead] == ["not_json", "null_value"]
+
+
+@given(
+    values=st.lists(
+        st.sampled_from([FINE, LARGE, b"?}", b"[1]}", FINE.replace(b":", b": "), FINE + b"\n{}"]),
+        min_size=16,
+        max_size=80,
+    )
+)
+@settings(deadline=None)
+def test_a_batch_of_records_that_are_alike_is_routed_as_any_other(values: list[bytes]) -> None:
+    padded = [value[:-1].replace(b"a", b"a" * 20, 1).ljust(70) + value[-1:] for value in values]
+    plain = a_batch(*padded)
+    encoded = encode(plain.tails, plain.timestamps, NOW_MS, 0)
+    alike = cut(encoded, len(values), 10, 9 + len(values), NOW_MS)
+    assert alike
+    batch = AlikeBatch("in", 3, -1, range(10, 10 + len(values)), alike)
+    for rules in RULES, shipped():
+        expected, found = routed(plain, rules), routed(batch, rules)
+        assert [*found.legit] == [*expected.legit]
+        assert found.fraud == expected.fraud
+        assert found.fraud_headers == expected.fraud_headers
+        assert found.dead == expected.dead
+        assert found.hits == expected.hits
 
 
 def test_a_fraud_gets_the_headers_of_its_verdict() -> None:
@@ -64,7 +93,7 @@ def test_a_dead_letter_is_the_record_with_headers_of_its_own() -> None:
 
 def test_a_timestamp_may_be_as_far_ahead_as_the_topics_take() -> None:
     latest = NOW_MS + LIMITS.max_ahead_ms
-    assert routed(a_batch(FINE, timestamp_ms=latest)).legit == [0]
+    assert [*routed(a_batch(FINE, timestamp_ms=latest)).legit] == [0]
     (letter,) = routed(a_batch(FINE, timestamp_ms=latest + 1)).dead
     assert (letter.code, letter.timestamp_ms, letter.record) == ("bad_timestamp", NOW_MS, None)
     assert dict(letter.headers.decoded())["origin_timestamp"] == str(latest + 1).encode()
@@ -74,7 +103,7 @@ def test_a_timestamp_may_be_as_far_behind_as_the_topics_take_or_there_may_be_non
     limits = Limits(10_000, 3_600_000, max_behind_ms=1_000)
     earliest = NOW_MS - limits.max_behind_ms
     for fine in (earliest, -1):
-        assert routed(a_batch(FINE, timestamp_ms=fine), limits=limits).legit == [0]
+        assert [*routed(a_batch(FINE, timestamp_ms=fine), limits=limits).legit] == [0]
     (letter,) = routed(a_batch(FINE, timestamp_ms=earliest - 1), limits=limits).dead
     assert (letter.code, letter.timestamp_ms) == ("bad_timestamp", NOW_MS)
 
@@ -83,7 +112,7 @@ def test_one_timestamp_too_far_ahead_is_no_matter_to_the_rows_beside_it() -> Non
     values, timestamps = [FINE, LARGE, FINE, b"?"], [NOW_MS, NOW_MS, 2**63 - 1, NOW_MS]
     batch = PlainBatch("in", 3, range(4), timestamps, [None] * 4, values, [()] * 4)
     found = routed(batch)
-    assert (found.legit, found.fraud) == ([0], [1])
+    assert ([*found.legit], found.fraud) == ([0], [1])
     assert [(it.row, it.code) for it in found.dead] == [(2, "bad_timestamp"), (3, "not_json")]
 
 
@@ -116,7 +145,7 @@ def test_a_key_too_large_for_the_topics_is_left_out_too() -> None:
 
 def test_a_record_that_fits_only_without_the_headers_of_a_verdict_is_too_large() -> None:
     size = LIMITS.max_bytes - 300
-    assert routed(a_batch(padded(FINE, size))).legit == [0]
+    assert [*routed(a_batch(padded(FINE, size))).legit] == [0]
     (letter,) = routed(a_batch(padded(LARGE, size))).dead
     assert letter.code == "too_large"
 
@@ -129,4 +158,4 @@ def test_the_limits_are_the_strictest_of_the_topics() -> None:
 def test_what_an_input_as_strict_has_taken_is_not_too_far_ahead_whatever_our_clock_says() -> None:
     limits = Limits.of([TopicLimits(4), TopicLimits(4)], TopicLimits(4))
     a_day_ahead = a_batch(FINE, timestamp_ms=NOW_MS + 86_400_000)
-    assert routed(a_day_ahead, limits=limits).legit == [0]
+    assert [*routed(a_day_ahead, limits=limits).legit] == [0]

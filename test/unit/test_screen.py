@@ -10,16 +10,14 @@ from rulebooks import of_large_amounts
 
 from detector.rules import INNOCENT, Rules
 from detector.transaction import (
+    UNSCREENED,
     Screen,
     Transaction,
-    fields_expression,
     parse,
     parse_price,
     read_fields,
 )
-from kafka_batch import Expression, encode_tail
-from kafka_batch.codec import encode
-from kafka_batch.scan import scan
+from kafka_batch import Batch, PlainBatch
 
 
 def value_of(amount: str, currency: str = "USD") -> bytes:
@@ -28,6 +26,11 @@ def value_of(amount: str, currency: str = "USD") -> bytes:
 
 def spaced(value: bytes) -> bytes:
     return value.replace(b":", b": ").replace(b",", b", ")
+
+
+def batch_of(values: Sequence[bytes | None]) -> Batch:
+    count = len(values)
+    return PlainBatch("in", 0, range(count), [0] * count, [b"k"] * count, values, [()] * count)
 
 
 amounts = st.decimals(0, 10**12, places=2).map(str) | st.integers(0, 10**13).map(str)
@@ -65,33 +68,7 @@ def test_what_passes_is_a_transaction_that_no_rule_flags(
 ) -> None:
     rules = of_large_amounts(limit)
     assert rules.screen
-    require_sound(rules, values, rules.screen.held(values))
-
-
-long = st.one_of(near, hostile.filter(bool)).map(
-    lambda value: value.replace(b'"a"', b'"account-%022d"' % 1).ljust(80)[:200]
-)
-
-
-@given(values=st.lists(long, min_size=16, max_size=40), limit=limits)
-@settings(deadline=None)
-def test_so_is_what_passes_as_a_batch_is_taken_apart(values: list[bytes], limit: Decimal) -> None:
-    rules = of_large_amounts(limit)
-    assert rules.screen
-    require_sound(rules, values, found(values, rules.expression)[0])
-    columns = zip(*found(values, fields_expression), strict=True)
-    # A batch is of one producer, so of one spacing: in another one, what has another is left over.
-    mixed = len({value.startswith(spaced(b'{"source":')) for value in values}) > 1
-    for value, fields, known in zip(values, columns, read_fields(values), strict=True):
-        assert fields == known or (mixed and fields == (b"", b"", b"", b"", value))
-
-
-def found(values: Sequence[bytes], expression: Expression) -> Sequence[Sequence[bytes]]:
-    encoded = encode([encode_tail(b"key", value, ()) for value in values], [0] * len(values), 0, 0)
-    columns = scan(encoded, len(values), 0, len(values) - 1, 0, expression)
-    assert columns
-    assert columns.found
-    return columns.found
+    require_sound(rules, values, rules.screen.held(batch_of(values)))
 
 
 def require_sound(rules: Rules, values: Sequence[bytes | None], held: Sequence[bytes]) -> None:
@@ -101,7 +78,7 @@ def require_sound(rules: Rules, values: Sequence[bytes | None], held: Sequence[b
         if not price:
             assert isinstance(transaction, Transaction)
             assert rules.judge_alone(transaction, 0) == INNOCENT
-        elif len(price) < len(value or b""):
+        elif not price.startswith(UNSCREENED):
             assert isinstance(transaction, Transaction)
             assert parse_price(price) == (transaction.amount, transaction.currency)
             assert rules.verdict_on_price(price) == rules.judge_alone(transaction, 0)
@@ -117,20 +94,32 @@ def test_a_plain_transaction_passes_where_its_whole_amount_is_below_the_limit(
 ) -> None:
     screen = Screen(Decimal(bound))
     for value in value_of(f"{whole}.99"), spaced(value_of(f"{whole}.99")):
-        (held,) = screen.held([value])
+        (held,) = screen.held(batch_of([value]))
         assert (held == b"") == (whole < bound)
-        assert len(held) < len(value)
+        assert not held.startswith(UNSCREENED)
 
 
 @pytest.mark.parametrize("other", [None, b"\n"])
 def test_an_odd_value_beside_it_does_not_keep_a_plain_one_from_passing(other: bytes | None) -> None:
-    held = Screen(Decimal(900)).held([value_of("899.99"), other, value_of("900")])
-    assert held == [b"", b"\n", b'900,"currency":"USD"}']
+    held = Screen(Decimal(900)).held(batch_of([value_of("899.99"), other, value_of("900")]))
+    assert held == [b"", UNSCREENED, b'900,"currency":"USD"}']
 
 
 def test_a_value_that_is_but_a_price_is_held_as_a_whole() -> None:
     price = b'900,"currency":"USD"}'
-    assert Screen(Decimal(900)).held([price, value_of("1")]) == [price, b""]
+    held = Screen(Decimal(900)).held(batch_of([price, value_of("1")]))
+    assert held == [UNSCREENED + price, b""]
+
+
+def test_where_producers_write_spaces_and_others_do_not_each_value_is_read_all_the_same() -> None:
+    mixed = [value_of("1"), spaced(value_of("1")), value_of("2")]
+    for values in mixed, mixed[1:]:
+        held = Screen(Decimal(900)).held(batch_of(values))
+        fields = read_fields(batch_of(values))
+        for value, its_held, its_fields in zip(values, held, fields, strict=True):
+            alike = value.startswith(b'{"source": ') == values[0].startswith(b'{"source": ')
+            assert its_held == (b"" if alike else UNSCREENED + value)
+            assert its_fields[4] == (b"" if alike else value)
 
 
 def test_what_is_no_price_is_refused() -> None:

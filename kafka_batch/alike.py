@@ -1,0 +1,378 @@
+"""Records that are alike: a batch's, taken apart and passed on all together.
+
+Producers write batches whose records have keys of one length, values of some hundred bytes that
+end with the same one, and no headers. Such a batch is split where its records end. What stands
+before their values is then compared with what must be there, as columns of bytes. What is passed on
+is copied as it is: only the deltas are written anew, in place. That takes less than half of what it
+takes record by record. Whatever is not alike is left to `codec`, which reads and writes the same.
+"""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache, partial
+from itertools import accumulate, compress, pairwise, repeat
+from operator import itemgetter
+from struct import Struct
+from typing import Any, NamedTuple, TypeVar
+
+from kafka_batch import codec
+from kafka_batch.codec import HeaderBlock, is_dense, is_key_size, size_at
+
+_T = TypeVar("_T")
+
+_FEWEST, _MOST = 16, 1 << 13  # records, whose offset deltas take two bytes
+_MOST_STRETCHES = 8
+_LEAST_SIZE, _MOST_SIZE = 64, 255  # of a record, so that sizes are bytes
+_MOST_STAMP = 3  # bytes of a timestamp delta: up to 17 minutes
+_LENGTH_SIZE = 2  # bytes of a record's length, and of its value's
+_STAMP = _LENGTH_SIZE + 1  # where it begins: the attributes take a byte
+_LEAST_FRONT = _STAMP + 2
+_END_SIZE = 2
+_SHORT_DELTAS = 1 << 6  # take one byte
+
+_WITH_END = bytes(range(_END_SIZE, 256)) + bytes(_END_SIZE)  # by a size without it
+_HIGH = bytes(128) + b"\1" * 128  # by a varint's byte, whether more follow
+_ODD = b"\0\1" * 128  # by its first byte, whether it is negative
+_DELTAS = {  # the bytes of offset deltas by their place, by how many they are
+    1: (bytes(range(0, 128, 2)),),
+    2: (bytes(n << 1 & 127 | 128 for n in range(_MOST)), bytes(n >> 6 for n in range(_MOST))),
+}
+_LENGTHS = [*map(codec.varint, range(_MOST))]
+_WORDS = [int.from_bytes(encoded, "little") for encoded in _LENGTHS]
+_FORMS = {1: "B", 2: "H"}  # what writes a word, by how many bytes it is
+
+
+class AllBut(Sequence[int]):
+    """Rows of a batch, in their order: all of so many, but those that are gone. To choose by it
+    takes a third of what it takes by their list."""
+
+    def __init__(self, count: int, gone: Iterable[int]) -> None:
+        self._kept = bytearray(b"\1") * count
+        for row in gone:
+            self._kept[row] = 0
+
+    def __len__(self) -> int:
+        return self._kept.count(1)
+
+    def __iter__(self) -> Iterator[int]:
+        return compress(range(len(self._kept)), self._kept)
+
+    def __getitem__(self, at: Any) -> Any:
+        return [*self][at]
+
+    def of(self, column: Iterable[_T]) -> list[_T]:
+        """What of a column is in these rows."""
+        return [*compress(column, self._kept)]
+
+    def before(self, row: int) -> int:
+        """How many of them come before the row."""
+        return self._kept.count(1, 0, row)
+
+
+def pick(column: Sequence[_T], rows: Sequence[int]) -> Sequence[_T]:
+    """What of a column is in these rows."""
+    if isinstance(rows, AllBut):
+        return rows.of(column)
+    return itemgetter(*rows)(column) if len(rows) > 1 else [column[row] for row in rows]
+
+
+class _Stretch(NamedTuple):
+    """Rows in a row whose timestamp deltas take as many bytes, and whose offset deltas do."""
+
+    first: int
+    end: int
+    stamp_size: int
+    delta_size: int
+
+    @property
+    def front(self) -> int:
+        """Bytes before the tail."""
+        return _STAMP + self.stamp_size + self.delta_size
+
+
+def cut(
+    encoded: bytes, count: int, base_offset: int, last_offset: int, base_timestamp: int
+) -> "Alike | None":
+    """Takes apart a batch's records as `codec.decode` does, where they are alike.
+
+    None where they are not: keys are of several lengths, some record has headers, a value has less
+    than 64 bytes or more than 200 or so, or another last byte, a timestamp is before the batch's
+    first, there are too few records, offsets are missing, or these bytes are no such records.
+    """
+    if not _FEWEST <= count <= min(_MOST, len(encoded) // _LEAST_FRONT):
+        return None
+    if not is_dense(count, base_offset, last_offset, base_timestamp):
+        return None
+    key_size = encoded[_STAMP + size_at(encoded, _STAMP) + 1]
+    end = encoded[-_END_SIZE:]
+    records = encoded.split(end)
+    if records.pop() or len(records) != count or not is_key_size(key_size) or end[-1]:
+        return None
+    try:
+        sizes = bytes(map(len, records))
+    except ValueError:  # one is larger than a byte can say
+        return None
+    if not _LEAST_SIZE <= min(sizes) <= max(sizes) <= _MOST_SIZE - _END_SIZE:
+        return None
+    its = Alike(records, end, sizes.translate(_WITH_END), base_timestamp, key_size)
+    return its if its.is_whole() else None
+
+
+class Alike:
+    """A batch's records, each as it is encoded but for its end, which is that of all: a value's
+    last byte, and the zero that counts headers.
+
+    `sizes` has a byte for each record; `largest` is the size of the largest one.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[bytes],
+        end: bytes,
+        sizes: bytes,
+        base_timestamp: int,
+        key_size: int,
+    ) -> None:
+        """The records lack this end; the sizes don't. The key's length is this byte."""
+        self._records = records
+        self._end = end
+        self._base = base_timestamp
+        self._key_size = key_size
+        self._middle = 1 + (key_size >> 1) + _LENGTH_SIZE  # bytes of a tail before its value
+        self._stretches: list[_Stretch] = []
+        self._stamps: list[Sequence[bytes]] = []  # of each, the bytes of timestamps by their place
+        self.sizes = sizes
+        self.largest = max(self.sizes)
+
+    def is_whole(self) -> bool:
+        """Whether before each value stands what must be there; finds the stretches."""
+        row, count = 0, len(self._records)
+        while row < count:
+            stretch = self._stretch_from(row)
+            if stretch is None or len(self._stretches) == _MOST_STRETCHES:
+                return False
+            self._stretches.append(stretch)
+            row = stretch.end
+        return True
+
+    def _stretch_from(self, first: int) -> _Stretch | None:
+        delta_size, bound = (1, _SHORT_DELTAS) if first < _SHORT_DELTAS else (2, _MOST)
+        records = self._records[first:bound]
+        stamp_size = size_at(records[0], _STAMP)
+        if stamp_size > _MOST_STAMP:
+            return None
+        shape = _shape(stamp_size, delta_size, self._middle)
+        size = shape.head
+        heads = b"".join([record[:size] for record in records])
+        stamps = [heads[at::size] for at in range(_STAMP, _STAMP + stamp_size)]
+        ends = [column.translate(_HIGH).find(0) for column in stamps[:-1]]
+        ends.append(stamps[-1].translate(_HIGH).find(1))
+        count = min((end for end in ends if end >= 0), default=len(records))
+        heads, stamps = heads[: count * size], [column[:count] for column in stamps]
+        end = first + count
+        is_negative = stamps[0].translate(_ODD).find(1) >= 0
+        expected = shape.expected(self.sizes, first, end, self._key_size)
+        if is_negative or shape.columns(heads) != expected:
+            return None
+        self._stamps.append(stamps)
+        return _Stretch(first, end, stamp_size, delta_size)
+
+    @cached_property
+    def timestamps(self) -> Sequence[int]:
+        """Those of the records, in milliseconds since the epoch."""
+        found: list[int] = []
+        for stamps in self._stamps:
+            found += _timestamps(stamps, self._base)
+        return found
+
+    @cached_property
+    def tails(self) -> Sequence[bytes]:
+        """What of each record depends on nothing outside it (`codec`)."""
+        return self._behind(0, self._end)
+
+    @cached_property
+    def values(self) -> Sequence[bytes]:
+        """The values of the records."""
+        return self._behind(self._middle, self._end[:1])
+
+    def _behind(self, skipped: int, end: bytes) -> list[bytes]:
+        return [body + end for body in self._bodies(skipped)]
+
+    def _bodies(self, skipped: int) -> list[bytes]:
+        """Of each tail all behind so many bytes, up to the end."""
+        bodies: list[bytes] = []
+        for stretch in self._stretches:
+            start = stretch.front + skipped
+            bodies += [record[start:] for record in self._records[stretch.first : stretch.end]]
+        return bodies
+
+    def joined_values(self, separator: bytes) -> bytes | None:
+        """As `Batch.joined_values`."""
+        last, bodies = self._end[:1], self._bodies(self._middle)
+        if separator in last.join(bodies) + last:
+            return None
+        return (last + separator).join(bodies) + last
+
+    def chosen(
+        self, rows: Sequence[int], extra_headers: Sequence[HeaderBlock | None] | None
+    ) -> "AlikeRows | None":
+        """The chosen rows, with headers for each or none; None where a record gets too large."""
+        records, end = pick(self._records, rows), self._end
+        sizes: Sequence[int] = pick(self.sizes, rows)
+        if extra_headers:
+            most = max((len(block.encoded) for block in extra_headers if block), default=0)
+            if _MOST_SIZE + most >= _MOST:
+                return None
+            records = [
+                _with_headers(record + end, block) if block else record + end
+                for record, block in zip(records, extra_headers, strict=True)
+            ]
+            end, sizes = b"", [*map(len, records)]
+        before = rows.before if isinstance(rows, AllBut) else partial(bisect_left, rows)
+        places = [before(stretch.first) for stretch in self._stretches] + [len(records)]
+        stretches = [
+            stretch._replace(first=first, end=stop)
+            for stretch, (first, stop) in zip(self._stretches, pairwise(places), strict=True)
+        ]
+        return AlikeRows(records, end, sizes, pick(self.timestamps, rows), stretches, self._base)
+
+
+class AlikeRows:
+    """Chosen records of a batch, on their way into others. `ends` are their sizes, added up from
+    zero, in which `front` bytes before a tail are counted at the least."""
+
+    front = _LEAST_FRONT
+
+    def __init__(
+        self,
+        records: Sequence[bytes],
+        end: bytes,
+        sizes: Sequence[int],
+        timestamps: Sequence[int],
+        stretches: Sequence[_Stretch],
+        base_timestamp: int,
+    ) -> None:
+        """The records lack this end; the sizes don't."""
+        self._records = records
+        self._end = end
+        self._sizes = sizes
+        self._stretches = stretches
+        self._base = base_timestamp
+        self.timestamps = timestamps
+        self.ends = [*accumulate(sizes, initial=0)]
+
+    def base_of(self, _first: int) -> int:
+        """The timestamp to begin a batch with: that of their own, so that deltas stay."""
+        return self._base
+
+    def suits(self, base_timestamp: int) -> bool:
+        """Only one where deltas stay."""
+        return base_timestamp == self._base
+
+    def encode(self, first: int, stop: int, base_timestamp: int, first_delta: int) -> bytes:
+        """As `codec.encode`, of the rows from `first` up to `stop`."""
+        behind = first_delta - first
+        return b"".join(
+            self._encode(row, end, stretch, base_timestamp, row + behind)
+            for stretch in self._stretches
+            for row, end in _where_alike(
+                max(first, stretch.first), min(stop, stretch.end), _SHORT_DELTAS - behind
+            )
+        )
+
+    def _encode(
+        self, first: int, stop: int, stretch: _Stretch, base: int, first_delta: int
+    ) -> bytes | bytearray:
+        """Of rows that are in one stretch, and will be."""
+        records, timestamps = self._records[first:stop], self.timestamps[first:stop]
+        front, end_delta, end = stretch.front, first_delta + stop - first, self._end
+        delta_size = 1 if end_delta <= _SHORT_DELTAS else 2
+        fits = delta_size == stretch.delta_size and end_delta <= _MOST
+        if not fits or not (base == self._base or _take(stretch.stamp_size, timestamps, base)):
+            tails = [record[front:] + end for record in records]
+            return codec.encode(tails, timestamps, base, first_delta)
+        form, at = _FORMS[delta_size], front - delta_size
+        anew: list[Iterable[int]] = [_WORDS[first_delta:end_delta]]
+        if base != self._base:
+            form, at = _FORMS[stretch.stamp_size] + form, _STAMP
+            anew.insert(0, [_WORDS[timestamp - base] for timestamp in timestamps])
+        encoded = bytearray(end).join(records)
+        encoded += end
+        places = accumulate(self._sizes[first:stop], initial=at)
+        deque(map(Struct("<" + form).pack_into, repeat(encoded), places, *anew), maxlen=0)
+        return encoded
+
+
+def _where_alike(first: int, stop: int, longer: int) -> Iterator[tuple[int, int]]:
+    """The rows in two, where those from `longer` on have offset deltas that take a byte more."""
+    for row, end in ((first, min(stop, longer)), (max(first, longer), stop)):
+        if row < end:
+            yield row, end
+
+
+def _take(size: int, timestamps: Sequence[int], base: int) -> bool:
+    """Whether the deltas of the timestamps take so many bytes, all of them, and are `_WORDS`."""
+    least, end = (0, _SHORT_DELTAS) if size == 1 else (_SHORT_DELTAS, _MOST)
+    return size in _FORMS and least <= min(timestamps) - base and max(timestamps) - base < end
+
+
+class _Shape(NamedTuple):
+    """How records look before their value, whose fields there have certain sizes.
+
+    `head` is how many bytes that are. `lengths` has, by a record's size, both bytes of its length,
+    and of its value's.
+    """
+
+    stamp_size: int
+    delta_size: int
+    head: int
+    lengths: tuple[bytes, ...]
+
+    def columns(self, heads: bytes) -> list[bytes]:
+        """What stands in so many heads, by its place: all but timestamp deltas and keys."""
+        delta, head = _STAMP + self.stamp_size, self.head
+        places = (0, 1, 2, *range(delta, delta + self.delta_size + 1), head - 2, head - 1)
+        return [heads[at::head] for at in places]
+
+    def expected(self, sizes: bytes, first: int, end: int, key_size: int) -> list[bytes]:
+        """What must stand there."""
+        its = sizes[first:end]
+        length, more, value, value_more = map(its.translate, self.lengths)
+        deltas = [column[first:end] for column in _DELTAS[self.delta_size]]
+        keys = bytes((key_size,)) * len(its)
+        return [length, more, bytes(len(its)), *deltas, keys, value, value_more]
+
+
+@lru_cache(1 << 8)
+def _shape(stamp_size: int, delta_size: int, middle: int) -> _Shape:
+    head = _STAMP + stamp_size + delta_size + middle
+    sizes = range(_MOST_SIZE + 1)
+    of_record = _length_bytes(size - _LENGTH_SIZE for size in sizes)
+    of_value = _length_bytes(size - head - 1 for size in sizes)
+    return _Shape(stamp_size, delta_size, head, (*of_record, *of_value))
+
+
+def _length_bytes(lengths: Iterable[int]) -> tuple[bytes, bytes]:
+    """The first bytes, and the second, of lengths as varints of two bytes."""
+    its = [*lengths]
+    return bytes(n << 1 & 127 | 128 for n in its), bytes(n >> 6 & 127 for n in its)
+
+
+def _timestamps(stamps: Sequence[bytes], base: int) -> Iterable[int]:
+    """The timestamps, from the bytes of their deltas by their place."""
+    low, *more = stamps
+    if not more:
+        known = {byte: base + (byte >> 1) for byte in {*low}}
+        return map(known.__getitem__, low)
+    if len(more) == 1:
+        return [base + ((one & 127 | two << 7) >> 1) for one, two in zip(low, *more, strict=True)]
+    return [
+        base + ((one & 127 | (two & 127) << 7 | three << 14) >> 1)
+        for one, two, three in zip(low, *more, strict=True)
+    ]
+
+
+def _with_headers(record: bytes, block: HeaderBlock) -> bytes:
+    its = codec.append_headers(record[_LENGTH_SIZE:], block, bare=True)
+    return _LENGTHS[len(its)] + its
