@@ -1,7 +1,6 @@
 """The detector's loop: read, judge, send; the stream commits."""
 
 import gc
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
@@ -28,15 +27,13 @@ from kafka_batch import (
     TopicLimits,
     describe_topics,
 )
+from kafka_batch.service.cores import OneCore
 from kafka_batch.service.health import Pulse
 from kafka_batch.service.stop import Stop
 
 _REPORT_S = 10.0
 _STANDSTILL_S = 20.0  # longer than a Kafka transaction is left open, with the default settings
 _LAG_S = 1.0
-# The threads that speak to Kafka need Python's global lock for a moment, again and again, and wait
-# this long for it each time while the loop judges. By default it is 5 ms, and they fall behind.
-_SWITCH_S = 0.002
 # By default Python looks through all accounts in memory for cycles, which they don't have, whenever
 # a quarter of them is new.
 GARBAGE = (10_000, 10, 1_000)
@@ -66,6 +63,7 @@ class Detector:
         self._put_in_force(rules)
         self._pulse = pulse
         self._stop = stop
+        self._one_core = OneCore(settings.cpu_affinity)
         self._report = _Report(metrics)
         self._member_id = ""  # of the last stream, in its group
 
@@ -76,7 +74,6 @@ class Detector:
             kafka_batch.StartAnew: this stream is at its end; another one goes on where it stood.
             kafka_batch.Refused: an operator must mend something first.
         """
-        sys.setswitchinterval(_SWITCH_S)
         gc.set_threshold(*GARBAGE)
         self._pulse.beat()
         topics = self._topics()
@@ -130,6 +127,7 @@ class Detector:
             self._metrics.routed(routed, self._rules)
             self._metrics.rules(self._rules)
         self._pulse.beat()
+        self._one_core.tend()
         self._report.maybe(stream, state)
 
     def _note_version(self, stream: Stream, batch: Batch, memory: Memory) -> None:

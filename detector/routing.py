@@ -98,13 +98,13 @@ class Limits:
 
     def refused(self, batch: Batch, now_ms: int, room: int) -> list[int]:
         """The rows that may not be taken as they are, by the batch's `room`."""
-        times, stamps = self.times(now_ms), batch.timestamps
-        if room >= 0 and max(stamps) in times and min(stamps) in times:
+        times = self.times(now_ms)
+        if room >= 0 and all(ms in times for ms in batch.time_span):
             return []
         most = self.max_bytes - record_size(0)
         return [
             row
-            for row, (ms, tail) in enumerate(zip(stamps, batch.tails, strict=True))
+            for row, (ms, tail) in enumerate(zip(batch.timestamps, batch.tails, strict=True))
             if (ms not in times and ms != NO_TIMESTAMP) or len(tail) > most
         ]
 

@@ -13,6 +13,7 @@ from kafka_batch import Refused
 from kafka_batch.service.anew import run_until_done
 from kafka_batch.service.health import Pulse
 from kafka_batch.service.logs import set_up_logs
+from kafka_batch.service.memory import keep_freed_memory
 from kafka_batch.service.metrics import serve_metrics
 from kafka_batch.service.settings import SettingsError
 from kafka_batch.service.stop import Stop
@@ -23,6 +24,7 @@ _CUT_OFF = 1  # what was made may not be stored
 
 def main() -> int:
     """Runs the generator, and returns the exit status."""
+    keep_freed_memory()
     stop = Stop(status=_CUT_OFF)
     stop.on_signals()
     _parser().parse_args()

@@ -22,6 +22,7 @@ from kafka_batch import (
     whole_batches,
 )
 from kafka_batch.errors import translate
+from kafka_batch.service.cores import OneCore
 from kafka_batch.service.health import Pulse
 from kafka_batch.service.stop import Stop
 
@@ -46,6 +47,7 @@ class Generator:
         self._metrics = metrics
         self._pulse = pulse
         self._stop = stop
+        self._one_core = OneCore(settings.cpu_affinity)
         self._transactions = Transactions(settings.accounts, settings.seed)
         rate = settings.transactions_per_second or _MOST_UNDELIVERED
         self._bound = min(max(rate, _LEAST_UNDELIVERED), _MOST_UNDELIVERED)
@@ -114,6 +116,7 @@ class Generator:
                 pace.made(count)
                 left -= count
             self._pulse.beat()
+            self._one_core.tend()
             watch.turn(pace.skipped, waiting=producer.undelivered > 0)
             self._stop.sleep(_PAUSE_S if room <= 0 else pace.pause_s(time.monotonic()))
 

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache, partial
-from itertools import accumulate, compress, pairwise, repeat
+from itertools import accumulate, chain, compress, pairwise, repeat
 from operator import itemgetter
 from struct import Struct
 from typing import Any, NamedTuple, TypeVar
@@ -141,7 +141,7 @@ class Alike:
         self._key_size = key_size
         self._middle = 1 + (key_size >> 1) + _LENGTH_SIZE  # bytes of a tail before its value
         self._stretches: list[_Stretch] = []
-        self._stamps: list[Sequence[bytes]] = []  # of each, the bytes of timestamps by their place
+        self._stamps: list[Sequence[int]] = []  # of each, its timestamp deltas, zigzag-encoded
         self.sizes = sizes
         self.largest = max(self.sizes)
 
@@ -175,16 +175,25 @@ class Alike:
         expected = shape.expected(self.sizes, first, end, self._key_size)
         if is_negative or shape.columns(heads) != expected:
             return None
-        self._stamps.append(stamps)
+        self._stamps.append(_zigzags(stamps))
         return _Stretch(first, end, stamp_size, delta_size)
+
+    @cached_property
+    def _zigzags(self) -> Sequence[int]:
+        """Of each record its timestamp delta, zigzag-encoded."""
+        if all(stretch.stamp_size == 1 for stretch in self._stretches):
+            return b"".join(map(bytes, self._stamps))
+        return [*chain.from_iterable(self._stamps)]
 
     @cached_property
     def timestamps(self) -> Sequence[int]:
         """Those of the records, in milliseconds since the epoch."""
-        found: list[int] = []
-        for stamps in self._stamps:
-            found += _timestamps(stamps, self._base)
-        return found
+        return _timestamps(self._zigzags, self._base)
+
+    @property
+    def time_span(self) -> tuple[int, int]:
+        """The earliest timestamp and the latest."""
+        return self._base + (min(self._zigzags) >> 1), self._base + (max(self._zigzags) >> 1)
 
     @cached_property
     def tails(self) -> Sequence[bytes]:
@@ -224,8 +233,9 @@ class Alike:
             most = max((len(block.encoded) for block in extra_headers if block), default=0)
             if _MOST_SIZE + most >= _MOST:
                 return None
+            last = end[:1]
             records = [
-                _with_headers(record + end, block) if block else record + end
+                _with_headers(record + last, block) if block else record + end
                 for record, block in zip(records, extra_headers, strict=True)
             ]
             end, sizes = b"", [*map(len, records)]
@@ -235,7 +245,7 @@ class Alike:
             stretch._replace(first=first, end=stop)
             for stretch, (first, stop) in zip(self._stretches, pairwise(places), strict=True)
         ]
-        return AlikeRows(records, end, sizes, pick(self.timestamps, rows), stretches, self._base)
+        return AlikeRows(records, end, sizes, pick(self._zigzags, rows), stretches, self._base)
 
 
 class AlikeRows:
@@ -249,18 +259,25 @@ class AlikeRows:
         records: Sequence[bytes],
         end: bytes,
         sizes: Sequence[int],
-        timestamps: Sequence[int],
+        zigzags: Sequence[int],
         stretches: Sequence[_Stretch],
         base_timestamp: int,
     ) -> None:
-        """The records lack this end; the sizes don't."""
+        """The records lack this end; the sizes don't. Timestamp deltas are zigzag-encoded."""
         self._records = records
         self._end = end
         self._sizes = sizes
         self._stretches = stretches
         self._base = base_timestamp
-        self.timestamps = timestamps
+        self._zigzags = zigzags
         self.ends = [*accumulate(sizes, initial=0)]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def latest(self, first: int, stop: int) -> int:
+        """The latest timestamp of the rows from `first` up to `stop`."""
+        return self._base + (max(self._zigzags[first:stop]) >> 1)
 
     def base_of(self, _first: int) -> int:
         """The timestamp to begin a batch with: that of their own, so that deltas stay."""
@@ -285,18 +302,18 @@ class AlikeRows:
         self, first: int, stop: int, stretch: _Stretch, base: int, first_delta: int
     ) -> bytes | bytearray:
         """Of rows that are in one stretch, and will be."""
-        records, timestamps = self._records[first:stop], self.timestamps[first:stop]
+        records, zigzags = self._records[first:stop], self._zigzags[first:stop]
         front, end_delta, end = stretch.front, first_delta + stop - first, self._end
-        delta_size = 1 if end_delta <= _SHORT_DELTAS else 2
+        delta_size, shift = 1 if end_delta <= _SHORT_DELTAS else 2, self._base - base
         fits = delta_size == stretch.delta_size and end_delta <= _MOST
-        if not fits or not (base == self._base or _take(stretch.stamp_size, timestamps, base)):
+        if not fits or (shift and not _take(stretch.stamp_size, zigzags, shift)):
             tails = [record[front:] + end for record in records]
-            return codec.encode(tails, timestamps, base, first_delta)
+            return codec.encode(tails, _timestamps(zigzags, self._base), base, first_delta)
         form, at = _FORMS[delta_size], front - delta_size
         anew: list[Iterable[int]] = [_WORDS[first_delta:end_delta]]
-        if base != self._base:
+        if shift:
             form, at = _FORMS[stretch.stamp_size] + form, _STAMP
-            anew.insert(0, [_WORDS[timestamp - base] for timestamp in timestamps])
+            anew.insert(0, [_WORDS[(zigzag >> 1) + shift] for zigzag in zigzags])
         encoded = bytearray(end).join(records)
         encoded += end
         places = accumulate(self._sizes[first:stop], initial=at)
@@ -311,10 +328,11 @@ def _where_alike(first: int, stop: int, longer: int) -> Iterator[tuple[int, int]
             yield row, end
 
 
-def _take(size: int, timestamps: Sequence[int], base: int) -> bool:
-    """Whether the deltas of the timestamps take so many bytes, all of them, and are `_WORDS`."""
+def _take(size: int, zigzags: Sequence[int], shift: int) -> bool:
+    """Whether timestamp deltas take so many bytes once they are shifted, and are `_WORDS`."""
     least, end = (0, _SHORT_DELTAS) if size == 1 else (_SHORT_DELTAS, _MOST)
-    return size in _FORMS and least <= min(timestamps) - base and max(timestamps) - base < end
+    fit = least <= (min(zigzags) >> 1) + shift and (max(zigzags) >> 1) + shift < end
+    return fit and size in _FORMS
 
 
 class _Shape(NamedTuple):
@@ -359,20 +377,24 @@ def _length_bytes(lengths: Iterable[int]) -> tuple[bytes, bytes]:
     return bytes(n << 1 & 127 | 128 for n in its), bytes(n >> 6 & 127 for n in its)
 
 
-def _timestamps(stamps: Sequence[bytes], base: int) -> Iterable[int]:
-    """The timestamps, from the bytes of their deltas by their place."""
+def _zigzags(stamps: Sequence[bytes]) -> Sequence[int]:
+    """Timestamp deltas, zigzag-encoded, from the bytes of their varints by their place."""
     low, *more = stamps
     if not more:
-        known = {byte: base + (byte >> 1) for byte in {*low}}
-        return map(known.__getitem__, low)
+        return low
     if len(more) == 1:
-        return [base + ((one & 127 | two << 7) >> 1) for one, two in zip(low, *more, strict=True)]
+        return [one & 127 | two << 7 for one, two in zip(low, *more, strict=True)]
     return [
-        base + ((one & 127 | (two & 127) << 7 | three << 14) >> 1)
+        one & 127 | (two & 127) << 7 | three << 14
         for one, two, three in zip(low, *more, strict=True)
     ]
 
 
+def _timestamps(zigzags: Sequence[int], base: int) -> list[int]:
+    return [base + (zigzag >> 1) for zigzag in zigzags]
+
+
 def _with_headers(record: bytes, block: HeaderBlock) -> bytes:
-    its = codec.append_headers(record[_LENGTH_SIZE:], block, bare=True)
+    """The record, of which all is given but the number of its headers, which is zero."""
+    its = record[_LENGTH_SIZE:] + codec.varint(block.number) + block.encoded
     return _LENGTHS[len(its)] + its

@@ -52,6 +52,10 @@ class Batch(Protocol):
     def largest(self) -> int:
         """Bytes that its largest tail has at the most."""
 
+    @property
+    def time_span(self) -> tuple[int, int]:
+        """The earliest timestamp and the latest."""
+
     def joined_values(self, separator: bytes) -> bytes | None:
         """All values in a row, separated; None where one of them has the separator in it, is null,
         or has no bytes."""
@@ -96,6 +100,10 @@ class PlainBatch:
     @property
     def largest(self) -> int:
         return max(map(len, self.tails))
+
+    @property
+    def time_span(self) -> tuple[int, int]:
+        return min(self.timestamps), max(self.timestamps)
 
     def joined_values(self, separator: bytes) -> bytes | None:
         return _joined(self.values, separator)
@@ -146,6 +154,10 @@ class AlikeBatch:
     def largest(self) -> int:
         return self.alike.largest
 
+    @property
+    def time_span(self) -> tuple[int, int]:
+        return self.alike.time_span
+
     def joined_values(self, separator: bytes) -> bytes | None:
         return self.alike.joined_values(separator)
 
@@ -178,6 +190,10 @@ class EncodedBatch:
     @property
     def largest(self) -> int:
         return max(map(len, self.tails))
+
+    @property
+    def time_span(self) -> tuple[int, int]:
+        return min(self.timestamps), max(self.timestamps)
 
     def joined_values(self, separator: bytes) -> bytes | None:
         return _joined(self.values, separator)

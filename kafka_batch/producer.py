@@ -41,9 +41,11 @@ class Rows(Protocol):
     @property
     def front(self) -> int: ...
     @property
-    def timestamps(self) -> Sequence[int]: ...
-    @property
     def ends(self) -> Sequence[int]: ...
+    def __len__(self) -> int: ...
+
+    def latest(self, first: int, stop: int) -> int:
+        """The latest timestamp of the rows from `first` up to `stop`."""
 
     def base_of(self, first: int) -> int:
         """The base timestamp of a batch that begins with this row."""
@@ -61,13 +63,20 @@ class Tails:
     front = 0
 
     def __init__(self, timestamps: Sequence[int], tails: Sequence[bytes]) -> None:
-        self.timestamps = timestamps
         self.ends = [*accumulate(map(len, tails), initial=0)]
+        self._timestamps = timestamps
         self._tails = tails
+
+    def __len__(self) -> int:
+        return len(self._tails)
+
+    def latest(self, first: int, stop: int) -> int:
+        """That of what is given."""
+        return max(self._timestamps[first:stop])
 
     def base_of(self, first: int) -> int:
         """The row's own timestamp."""
-        return self.timestamps[first]
+        return self._timestamps[first]
 
     def suits(self, _base_timestamp: int) -> bool:
         """Any batch is."""
@@ -75,7 +84,7 @@ class Tails:
 
     def encode(self, first: int, stop: int, base_timestamp: int, first_delta: int) -> bytes:
         """By `codec.encode`."""
-        tails, timestamps = self._tails[first:stop], self.timestamps[first:stop]
+        tails, timestamps = self._tails[first:stop], self._timestamps[first:stop]
         return encode(tails, timestamps, base_timestamp, first_delta)
 
 
@@ -166,7 +175,7 @@ class BatchProducer(Producer):
         with self._queue(partition) as queue:
             if queue:
                 done = fill(queue[-1].records, size, rows)
-            while done < len(rows.timestamps):
+            while done < len(rows):
                 batch = self._open_batch(partition)
                 done = fill(batch.records, size, rows, done)
                 queue.append(batch)
@@ -217,10 +226,10 @@ def fill(records: MemoryRecordsBuilder, batch_size: int, rows: Rows, first: int 
     if base is None:
         stop = max(stop, first + 1)
         base = builder._first_timestamp = rows.base_of(first)
-        builder._max_timestamp = rows.timestamps[first]
+        builder._max_timestamp = rows.latest(first, first + 1)
     if stop > first:
         builder._buffer += rows.encode(first, stop, base, records._next_offset)
-        builder._max_timestamp = max(builder._max_timestamp, *rows.timestamps[first:stop])
+        builder._max_timestamp = max(builder._max_timestamp, rows.latest(first, stop))
         builder._num_records += stop - first
         records._next_offset += stop - first
         builder._last_offset = records._next_offset - 1

@@ -15,6 +15,7 @@ from kafka_batch import Refused, create_topics
 from kafka_batch.service.anew import run_until_done
 from kafka_batch.service.health import Pulse
 from kafka_batch.service.logs import set_up_logs
+from kafka_batch.service.memory import keep_freed_memory
 from kafka_batch.service.metrics import serve_metrics
 from kafka_batch.service.stop import Stop
 
@@ -50,6 +51,7 @@ def run(_: argparse.Namespace) -> int:
         RulesError: the rules can't be used.
         SettingsError: a variable has a wrong value.
     """
+    keep_freed_memory()
     stop = Stop()
     stop.on_signals()
     settings = DetectorSettings.from_environment(os.environ)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from kafka_batch.config import Compression
 from kafka_batch.selftest import RecordCodec
+from kafka_batch.service.cores import Affinity
 
 _SHOWN = 60  # characters of a wrong value
 _LAST_PORT = 65_535
@@ -75,6 +76,13 @@ class ServiceSettings(BaseModel):
         RecordCodec,
         Field(description="auto, or client: one record at a time by kafka-python, slower"),
     ] = RecordCodec.AUTO
+    cpu_affinity: Annotated[
+        Affinity,
+        Field(
+            description="auto, or none; auto: threads share one core while they are busy, it "
+            "suffices, and nobody else needs it"
+        ),
+    ] = Affinity.AUTO
     metrics_port: Annotated[
         Port | None, Field(description="port of the metrics for Prometheus, 1 to 65535")
     ] = None

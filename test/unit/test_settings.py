@@ -54,6 +54,7 @@ WRONG = {
         "LOG_LEVEL": ("", "info", "TRACE"),
         "COMPRESSION_TYPE": ("", "brotli", "GZIP"),
         "RECORD_CODEC": ("", "fast"),
+        "CPU_AFFINITY": ("", "AUTO", "0"),
         "METRICS_PORT": ("", "x", "0", "-1", "65536"),
         "HEALTH_FILE": ("", "/", "/no-such-folder/file", "x" * 5_000),
     }.items()
