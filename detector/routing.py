@@ -55,6 +55,7 @@ class Routed:
     def sort(self) -> None:
         """Brings the rows into offset order."""
         order = sorted(range(len(self.fraud)), key=self.fraud.__getitem__)
+        self.dead.sort()
         self.fraud = [self.fraud[n] for n in order]
         self.fraud_headers = [self.fraud_headers[n] for n in order]
 

@@ -11,8 +11,8 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache, partial
-from itertools import accumulate, chain, compress, pairwise, repeat
-from operator import itemgetter
+from itertools import accumulate, chain, compress, islice, pairwise, repeat
+from operator import itemgetter, le
 from struct import Struct
 from typing import Any, NamedTuple, TypeVar
 
@@ -77,6 +77,13 @@ def pick(column: Sequence[_T], rows: Sequence[int]) -> Sequence[_T]:
     return itemgetter(*rows)(column) if len(rows) > 1 else [column[row] for row in rows]
 
 
+def _rise(rows: Sequence[int]) -> bool:
+    """Whether rows are in their order."""
+    if isinstance(rows, AllBut) or not rows:
+        return True
+    return rows[0] >= 0 and all(map(le, rows, islice(rows, 1, None)))
+
+
 class _Stretch(NamedTuple):
     """Rows in a row whose timestamp deltas take as many bytes, and whose offset deltas do."""
 
@@ -121,9 +128,7 @@ def cut(
 
 class Alike:
     """A batch's records, each as it is encoded but for its end, which is that of all: a value's
-    last byte, and the zero that counts headers.
-
-    `sizes` has a byte for each record; `largest` is the size of the largest one.
+    last byte, and the zero that counts headers. `largest` is the size of the largest one.
     """
 
     def __init__(
@@ -142,8 +147,8 @@ class Alike:
         self._middle = 1 + (key_size >> 1) + _LENGTH_SIZE  # bytes of a tail before its value
         self._stretches: list[_Stretch] = []
         self._stamps: list[Sequence[int]] = []  # of each, its timestamp deltas, zigzag-encoded
-        self.sizes = sizes
-        self.largest = max(self.sizes)
+        self._sizes = sizes
+        self.largest = max(sizes)
 
     def is_whole(self) -> bool:
         """Whether before each value stands what must be there; finds the stretches."""
@@ -172,7 +177,7 @@ class Alike:
         heads, stamps = heads[: count * size], [column[:count] for column in stamps]
         end = first + count
         is_negative = stamps[0].translate(_ODD).find(1) >= 0
-        expected = shape.expected(self.sizes, first, end, self._key_size)
+        expected = shape.expected(self._sizes, first, end, self._key_size)
         if is_negative or shape.columns(heads) != expected:
             return None
         self._stamps.append(_zigzags(stamps))
@@ -226,9 +231,12 @@ class Alike:
     def chosen(
         self, rows: Sequence[int], extra_headers: Sequence[HeaderBlock | None] | None
     ) -> "AlikeRows | None":
-        """The chosen rows, with headers for each or none; None where a record gets too large."""
+        """The chosen rows, with headers for each or none; None where a record gets too large, or
+        rows are not in their order."""
+        if not _rise(rows):
+            return None
         records, end = pick(self._records, rows), self._end
-        sizes: Sequence[int] = pick(self.sizes, rows)
+        sizes: Sequence[int] = pick(self._sizes, rows)
         if extra_headers:
             most = max((len(block.encoded) for block in extra_headers if block), default=0)
             if _MOST_SIZE + most >= _MOST:

@@ -224,6 +224,14 @@ def test_chosen_records_are_written_as_the_codec_writes_them(
     assert all(len(tail) + its.front <= size for tail, size in zip(tails, least, strict=True))
 
 
+@pytest.mark.parametrize("rows", [[70, 3], [-1], [0, 5, 4], range(19, -1, -1)])
+def test_rows_that_are_not_in_their_order_are_left_to_the_codec(rows: Sequence[int]) -> None:
+    alike = Written.of(records(100)).cut()
+    assert alike
+    assert alike.chosen(rows, None) is None
+    assert alike.chosen(sorted({abs(row) for row in rows}), None)
+
+
 def test_headers_that_make_a_record_too_large_are_left_to_the_codec() -> None:
     alike = Written.of(records(20)).cut()
     assert alike

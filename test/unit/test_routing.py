@@ -150,6 +150,19 @@ def test_a_record_that_fits_only_without_the_headers_of_a_verdict_is_too_large()
     assert letter.code == "too_large"
 
 
+def test_dead_letters_are_in_offset_order_whatever_is_wrong_with_each() -> None:
+    batch = a_batch(LARGE, b"?", LARGE, FINE, b"?")
+    tight = Limits(batch.largest + 100, max_ahead_ms=3_600_000)
+    found = routed(batch, limits=tight)
+    assert [*found.legit] == [3]
+    assert [(letter.row, letter.code) for letter in found.dead] == [
+        (0, "too_large"),
+        (1, "not_json"),
+        (2, "too_large"),
+        (4, "not_json"),
+    ]
+
+
 def test_the_limits_are_the_strictest_of_the_topics() -> None:
     topics = [TopicLimits(4, 1_000, 50, 9), TopicLimits(4, 500, 60)]
     assert Limits.of(topics, TopicLimits(4, max_ahead_ms=51)) == Limits(500, 50, 9)
