@@ -19,6 +19,7 @@ from kafka_batch.client import Producer, never
 from kafka_batch.codec import HeaderBlock, Record, append_headers, encode, encode_tail
 
 _MOST_FRONT_BYTES: int = DefaultRecordBatchBuilder.MAX_RECORD_OVERHEAD
+_MANY_BATCHES = 8
 _MOST_FRAME: int = DefaultRecordBatchBuilder.HEADER_STRUCT.size + _MOST_FRONT_BYTES
 
 
@@ -182,18 +183,22 @@ class BatchProducer(Producer):
 
     @contextmanager
     def _queue(self, partition: TopicPartition) -> Iterator[deque[Any]]:
-        """The partition's batches that are not sent, under their lock. The sender is woken where
-        one was opened: so the batch before it is full, or it must learn that there is one."""
+        """The partition's batches that are not sent, under their lock.
+
+        The sender is woken where one was opened: the one before is full, or it must learn that
+        there is one. In a Kafka transaction only where many wait: its end wakes the sender, and
+        each time takes the time of a hundred records."""
         self.partition_count(partition.topic)  # the sender only looks for topics it was told of
-        if self.config["transactional_id"] is not None:
+        is_transactional = self.config["transactional_id"] is not None
+        if is_transactional:
             self._transaction_manager.maybe_add_partition_to_transaction(partition)
         accumulator = self._accumulator
         with accumulator._tp_lock(partition):
             queue = accumulator._batches[partition]
             before = len(queue)
             yield queue
-            opened = len(queue) > before
-        if opened:
+            waiting = len(queue)
+        if waiting > before and (waiting >= _MANY_BATCHES or not is_transactional):
             self._sender.wakeup()
 
     def _open_batch(self, partition: TopicPartition) -> ProducerBatch:
