@@ -22,7 +22,7 @@ import structlog
 _PERIOD_S = 1.0
 _IDLE, _BUSY, _TOO_BUSY = 0.3, 0.6, 1.1  # of a core
 _CROWDED = 0.1  # of the time
-_LEFT_ALONE_S = 10.0
+_LEFT_ALONE_S = 2.0
 _TASKS = Path("/proc/self/task")
 _CORE = 36  # among what stands behind a thread's name in its `stat` (proc_pid_stat(5), no. 39)
 
