@@ -34,10 +34,16 @@ _SHORT_DELTAS = 1 << 6  # take one byte
 _WITH_END = bytes(range(_END_SIZE, 256)) + bytes(_END_SIZE)  # by a size without it
 _HIGH = bytes(128) + b"\1" * 128  # by a varint's byte, whether more follow
 _ODD = b"\0\1" * 128  # by its first byte, whether it is negative
-_DELTAS = {  # the bytes of offset deltas by their place, by how many they are
-    1: (bytes(range(0, 128, 2)),),
-    2: (bytes(n << 1 & 127 | 128 for n in range(_MOST)), bytes(n >> 6 for n in range(_MOST))),
-}
+
+
+def _two_bytes(numbers: Iterable[int]) -> tuple[bytes, bytes]:
+    """The first bytes, and the second, of numbers as varints of two bytes."""
+    its = [*numbers]
+    return bytes(n << 1 & 127 | 128 for n in its), bytes(n >> 6 & 127 for n in its)
+
+
+# The bytes of offset deltas by their place, by how many they are.
+_DELTAS = {1: (bytes(range(0, 128, 2)),), 2: _two_bytes(range(_MOST))}
 _LENGTHS = [*map(codec.varint, range(_MOST))]
 _WORDS = [int.from_bytes(encoded, "little") for encoded in _LENGTHS]
 _FORMS = {1: "B", 2: "H"}  # what writes a word, by how many bytes it is
@@ -122,8 +128,53 @@ def cut(
         return None
     if not _LEAST_SIZE <= min(sizes) <= max(sizes) <= _MOST_SIZE - _END_SIZE:
         return None
-    its = Alike(records, end, sizes.translate(_WITH_END), base_timestamp, key_size)
-    return its if its.is_whole() else None
+    sizes = sizes.translate(_WITH_END)
+    middle = 1 + (key_size >> 1) + _LENGTH_SIZE
+    read = _stretches(records, sizes, key_size, middle)
+    return Alike(records, end, sizes, base_timestamp, middle, *read) if read else None
+
+
+def _stretches(
+    records: Sequence[bytes], sizes: bytes, key_size: int, middle: int
+) -> tuple[list[_Stretch], Sequence[int]] | None:
+    """The stretches, with the timestamp deltas of all rows, zigzag-encoded; None where before some
+    value stands something else than must be there."""
+    stretches: list[_Stretch] = []
+    zigzags: list[Sequence[int]] = []
+    first = 0
+    while first < len(records):
+        read = _stretch_from(first, records, sizes, key_size, middle)
+        if read is None or len(stretches) == _MOST_STRETCHES:
+            return None
+        stretch, its = read
+        stretches.append(stretch)
+        zigzags.append(its)
+        first = stretch.end
+    return stretches, _in_a_row(zigzags)
+
+
+def _stretch_from(
+    first: int, all_records: Sequence[bytes], sizes: bytes, key_size: int, middle: int
+) -> tuple[_Stretch, Sequence[int]] | None:
+    """As `_stretches`, of the one that begins there."""
+    delta_size, bound = (1, _SHORT_DELTAS) if first < _SHORT_DELTAS else (2, _MOST)
+    records = all_records[first:bound]
+    stamp_size = size_at(records[0], _STAMP)
+    if stamp_size > _MOST_STAMP:
+        return None
+    shape = _shape(stamp_size, delta_size, middle)
+    size = shape.head
+    heads = b"".join([record[:size] for record in records])
+    stamps = [heads[at::size] for at in range(_STAMP, _STAMP + stamp_size)]
+    ends = [column.translate(_HIGH).find(0) for column in stamps[:-1]]
+    ends.append(stamps[-1].translate(_HIGH).find(1))
+    count = min((end for end in ends if end >= 0), default=len(records))
+    heads, stamps = heads[: count * size], [column[:count] for column in stamps]
+    end = first + count
+    is_negative = stamps[0].translate(_ODD).find(1) >= 0
+    if is_negative or shape.columns(heads) != shape.expected(sizes, first, end, key_size):
+        return None
+    return _Stretch(first, end, stamp_size, delta_size), _zigzags(stamps)
 
 
 class Alike:
@@ -137,58 +188,20 @@ class Alike:
         end: bytes,
         sizes: bytes,
         base_timestamp: int,
-        key_size: int,
+        middle: int,
+        stretches: Sequence[_Stretch],
+        zigzags: Sequence[int],
     ) -> None:
-        """The records lack this end; the sizes don't. The key's length is this byte."""
+        """The records lack this end; the sizes don't. `middle` is how many bytes of a tail stand
+        before its value. Timestamp deltas are zigzag-encoded."""
         self._records = records
         self._end = end
         self._base = base_timestamp
-        self._key_size = key_size
-        self._middle = 1 + (key_size >> 1) + _LENGTH_SIZE  # bytes of a tail before its value
-        self._stretches: list[_Stretch] = []
-        self._stamps: list[Sequence[int]] = []  # of each, its timestamp deltas, zigzag-encoded
+        self._middle = middle
+        self._stretches = stretches
+        self._zigzags = zigzags
         self._sizes = sizes
         self.largest = max(sizes)
-
-    def is_whole(self) -> bool:
-        """Whether before each value stands what must be there; finds the stretches."""
-        row, count = 0, len(self._records)
-        while row < count:
-            stretch = self._stretch_from(row)
-            if stretch is None or len(self._stretches) == _MOST_STRETCHES:
-                return False
-            self._stretches.append(stretch)
-            row = stretch.end
-        return True
-
-    def _stretch_from(self, first: int) -> _Stretch | None:
-        delta_size, bound = (1, _SHORT_DELTAS) if first < _SHORT_DELTAS else (2, _MOST)
-        records = self._records[first:bound]
-        stamp_size = size_at(records[0], _STAMP)
-        if stamp_size > _MOST_STAMP:
-            return None
-        shape = _shape(stamp_size, delta_size, self._middle)
-        size = shape.head
-        heads = b"".join([record[:size] for record in records])
-        stamps = [heads[at::size] for at in range(_STAMP, _STAMP + stamp_size)]
-        ends = [column.translate(_HIGH).find(0) for column in stamps[:-1]]
-        ends.append(stamps[-1].translate(_HIGH).find(1))
-        count = min((end for end in ends if end >= 0), default=len(records))
-        heads, stamps = heads[: count * size], [column[:count] for column in stamps]
-        end = first + count
-        is_negative = stamps[0].translate(_ODD).find(1) >= 0
-        expected = shape.expected(self._sizes, first, end, self._key_size)
-        if is_negative or shape.columns(heads) != expected:
-            return None
-        self._stamps.append(_zigzags(stamps))
-        return _Stretch(first, end, stamp_size, delta_size)
-
-    @cached_property
-    def _zigzags(self) -> Sequence[int]:
-        """Of each record its timestamp delta, zigzag-encoded."""
-        if all(stretch.stamp_size == 1 for stretch in self._stretches):
-            return b"".join(map(bytes, self._stamps))
-        return [*chain.from_iterable(self._stamps)]
 
     @cached_property
     def timestamps(self) -> Sequence[int]:
@@ -374,15 +387,9 @@ class _Shape(NamedTuple):
 def _shape(stamp_size: int, delta_size: int, middle: int) -> _Shape:
     head = _STAMP + stamp_size + delta_size + middle
     sizes = range(_MOST_SIZE + 1)
-    of_record = _length_bytes(size - _LENGTH_SIZE for size in sizes)
-    of_value = _length_bytes(size - head - 1 for size in sizes)
+    of_record = _two_bytes(size - _LENGTH_SIZE for size in sizes)
+    of_value = _two_bytes(size - head - 1 for size in sizes)
     return _Shape(stamp_size, delta_size, head, (*of_record, *of_value))
-
-
-def _length_bytes(lengths: Iterable[int]) -> tuple[bytes, bytes]:
-    """The first bytes, and the second, of lengths as varints of two bytes."""
-    its = [*lengths]
-    return bytes(n << 1 & 127 | 128 for n in its), bytes(n >> 6 & 127 for n in its)
 
 
 def _zigzags(stamps: Sequence[bytes]) -> Sequence[int]:
@@ -396,6 +403,13 @@ def _zigzags(stamps: Sequence[bytes]) -> Sequence[int]:
         one & 127 | (two & 127) << 7 | three << 14
         for one, two, three in zip(low, *more, strict=True)
     ]
+
+
+def _in_a_row(zigzags: Sequence[Sequence[int]]) -> Sequence[int]:
+    """Those of all stretches: bytes where they are no larger."""
+    if all(isinstance(its, bytes) for its in zigzags):
+        return b"".join(map(bytes, zigzags))
+    return [*chain.from_iterable(zigzags)]
 
 
 def _timestamps(zigzags: Sequence[int], base: int) -> list[int]:

@@ -71,8 +71,26 @@ class Pairs(NamedTuple):
     next_offset: int
 
 
+class _FromColumns:
+    """What of a batch follows from its columns."""
+
+    @property
+    def largest(self: Batch) -> int:
+        return max(map(len, self.tails))
+
+    @property
+    def time_span(self: Batch) -> tuple[int, int]:
+        return min(self.timestamps), max(self.timestamps)
+
+    def joined_values(self: Batch, separator: bytes) -> bytes | None:
+        values = self.values
+        joined = separator.join(values) if all(values) else b""  # type: ignore[arg-type]
+        whole = joined.count(separator) == len(values) - 1
+        return joined if joined and whole else None
+
+
 @dataclass(frozen=True)
-class PlainBatch:
+class PlainBatch(_FromColumns):
     """A `Batch` whose columns are given."""
 
     topic: str
@@ -96,17 +114,6 @@ class PlainBatch:
     @cached_property
     def tails(self) -> Sequence[bytes]:
         return list(map(codec.encode_tail, self.keys, self.values, self.headers))
-
-    @property
-    def largest(self) -> int:
-        return max(map(len, self.tails))
-
-    @property
-    def time_span(self) -> tuple[int, int]:
-        return min(self.timestamps), max(self.timestamps)
-
-    def joined_values(self, separator: bytes) -> bytes | None:
-        return _joined(self.values, separator)
 
 
 class AlikeBatch:
@@ -146,7 +153,7 @@ class AlikeBatch:
     def keys(self) -> Sequence[bytes | None]:
         return codec.read_keys(self.tails)
 
-    @property
+    @cached_property
     def headers(self) -> Sequence[Headers]:
         return [()] * len(self)
 
@@ -162,7 +169,7 @@ class AlikeBatch:
         return self.alike.joined_values(separator)
 
 
-class EncodedBatch:
+class EncodedBatch(_FromColumns):
     """A `Batch` as it was fetched. Keys and headers are taken out of the tails when asked for."""
 
     alike = None
@@ -186,20 +193,3 @@ class EncodedBatch:
     @cached_property
     def headers(self) -> Sequence[Headers]:
         return [()] * len(self) if self.bare else list(map(codec.read_headers, self.tails))
-
-    @property
-    def largest(self) -> int:
-        return max(map(len, self.tails))
-
-    @property
-    def time_span(self) -> tuple[int, int]:
-        return min(self.timestamps), max(self.timestamps)
-
-    def joined_values(self, separator: bytes) -> bytes | None:
-        return _joined(self.values, separator)
-
-
-def _joined(values: Sequence[bytes | None], separator: bytes) -> bytes | None:
-    joined = separator.join(values) if all(values) else b""  # type: ignore[arg-type]
-    whole = joined.count(separator) == len(values) - 1
-    return joined if joined and whole else None
