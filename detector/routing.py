@@ -52,10 +52,9 @@ class Routed:
     dead: list[DeadLetter] = field(default_factory=list)
     hits: list[tuple[int, ...]] = field(default_factory=list)
 
-    def sort(self) -> None:
-        """Brings the rows into offset order."""
+    def sort_fraud(self) -> None:
+        """Brings these rows into offset order."""
         order = sorted(range(len(self.fraud)), key=self.fraud.__getitem__)
-        self.dead.sort()
         self.fraud = [self.fraud[n] for n in order]
         self.fraud_headers = [self.fraud_headers[n] for n in order]
 
@@ -174,6 +173,7 @@ class _Batch:
     def all_routed(self) -> Routed:
         """Whatever was sent nowhere else is legitimate."""
         routed = self.routed
+        routed.dead.sort()
         elsewhere = chain(routed.fraud, [letter.row for letter in routed.dead])
         routed.legit = AllBut(len(self.batch), elsewhere)
         return routed
@@ -195,18 +195,16 @@ def _route_by_price(its: _Batch, screen: Screen) -> None:
         else:
             its.place(row, its.rules.judge_alone(outcome, batch.timestamps[row]))
     if others:
-        its.routed.sort()
+        its.routed.sort_fraud()
 
 
 def _route_plain(its: _Batch, held: Sequence[bytes]) -> list[int]:
     """Routes what the screen holds of the plain transactions, and returns the other rows."""
-    rows, texts = [*compress(range(len(held)), held)], [*compress(held, held)]
+    plain: list[int] = []
     others: list[int] = []
-    if UNSCREENED in b"".join(texts):
-        others = [row for row in rows if held[row].startswith(UNSCREENED)]
-        rows = [row for row in rows if not held[row].startswith(UNSCREENED)]
-        texts = [held[row] for row in rows]
-    its.place_all(rows, [*map(its.rules.verdict_on_price, texts)])
+    for row in compress(range(len(held)), held):
+        (others if held[row].startswith(UNSCREENED) else plain).append(row)
+    its.place_all(plain, [its.rules.verdict_on_price(held[row]) for row in plain])
     return others
 
 
@@ -230,7 +228,6 @@ def _route_by_account(its: _Batch, memory: Memory) -> None:
             its.place(row, rules.verdict(hits, payment, accounts[n]))
         elif row in refused:
             its.place(row, INNOCENT)
-    its.routed.dead.sort()
 
 
 def _fault(
