@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, compress
+from operator import attrgetter
 from typing import NamedTuple
 
 from detector.careful import Unreadable
@@ -26,6 +27,7 @@ from kafka_batch import (
 )
 
 _KEPT_FAULTS = 1 << 12
+_counted = attrgetter("counted")
 _LONGEST_MS = (1 << 62) - 1  # further off sums overflow, the broker's too
 
 
@@ -140,7 +142,7 @@ class _Batch:
     def place(self, row: int, verdict: Verdict) -> None:
         """Sends a row where its verdict says, if its topic takes it."""
         routed, headers = self.routed, verdict.headers
-        tight = row in self.refused or (headers and len(headers.encoded) > self.room)
+        tight = row in self.refused or (headers and len(headers.counted) > self.room)
         if tight and (fault := _fault(self.batch, row, headers, self.limits, self.now_ms)):
             self.bury(row, fault)
             return
@@ -155,15 +157,15 @@ class _Batch:
 
     def place_all(self, rows: Sequence[int], verdicts: Sequence[Verdict]) -> None:
         """Many at once, which are not among the refused."""
-        headers = [its.headers for its in verdicts if its.headers and its.suspicious]
-        most = max((len(block.encoded) for block in headers), default=0)
-        if len(headers) < len(rows) or most > self.room:
+        places, suspicious, headers = zip(*verdicts, strict=True)
+        fit = all(suspicious) and max(map(len, map(_counted, headers))) <= self.room
+        if not fit:
             for row, verdict in zip(rows, verdicts, strict=True):
                 self.place(row, verdict)
             return
         self.routed.fraud += rows
         self.routed.fraud_headers += headers
-        self.routed.hits += [verdict.places for verdict in verdicts]
+        self.routed.hits += places
 
     def bury(self, row: int, fault: Unreadable) -> None:
         """Makes a dead letter of a row."""
@@ -200,11 +202,15 @@ def _route_by_price(its: _Batch, screen: Screen) -> None:
 
 def _route_plain(its: _Batch, held: Sequence[bytes]) -> list[int]:
     """Routes what the screen holds of the plain transactions, and returns the other rows."""
-    plain: list[int] = []
+    rows = [*compress(range(len(held)), held)]
+    texts = [*filter(None, held)]
     others: list[int] = []
-    for row in compress(range(len(held)), held):
-        (others if held[row].startswith(UNSCREENED) else plain).append(row)
-    its.place_all(plain, [its.rules.verdict_on_price(held[row]) for row in plain])
+    if UNSCREENED in b"".join(texts):
+        others = [row for row in rows if held[row].startswith(UNSCREENED)]
+        rows = [row for row in rows if not held[row].startswith(UNSCREENED)]
+        texts = [held[row] for row in rows]
+    if rows:
+        its.place_all(rows, [*map(its.rules.on_price.__getitem__, texts)])
     return others
 
 

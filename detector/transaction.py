@@ -41,7 +41,7 @@ def _fields(space: str) -> str:
 
 # Producers write JSON either without spaces or with one behind each comma and colon; to look for
 # spaces that may be there takes more time.
-_SPACED = b'{"source": '
+_SPACED = b'\n{"source": '
 _SPACES = ("", " ")
 _FIELD_LINES = [re.compile(f"^(?:{_fields(space)}|(.+))$".encode(), re.M) for space in _SPACES]
 _KEPT_AMOUNTS = 1 << 17
@@ -117,8 +117,9 @@ def read_fields(batch: Batch) -> Sequence[Fields]:
 
 
 def _in_lines(batch: Batch) -> tuple[bytes, Sequence[int]]:
-    """The values as one text, each in its line; and the rows of those that can't stand in one,
-    which are no bytes, none at all, or several lines. Something that is no transaction does."""
+    """The values as one text, each behind a line feed; and the rows of those that can't stand in
+    one, which are no bytes, none at all, or several lines. Something that is no transaction does.
+    """
     lines = batch.joined_values(b"\n")
     if lines is not None:
         return lines, ()
@@ -126,7 +127,7 @@ def _in_lines(batch: Batch) -> tuple[bytes, Sequence[int]]:
     odd = [row for row, value in enumerate(values) if not value or b"\n" in value]
     for row in odd:
         values[row] = _A_LINE
-    return b"\n".join(values), odd  # type: ignore[arg-type]
+    return b"\n".join([b"", *values]), odd  # type: ignore[list-item]
 
 
 class Amounts(dict[bytes, int]):
@@ -163,7 +164,7 @@ class Screen:
         anything else it begins with a line feed.
         """
         lines, odd = _in_lines(batch)
-        held: list[bytes] = self._lines[lines.startswith(_SPACED)].findall(UNSCREENED + lines)
+        held: list[bytes] = self._lines[lines.startswith(_SPACED)].findall(lines)
         for row in odd:
             held[row] = UNSCREENED
         return held

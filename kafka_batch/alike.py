@@ -7,7 +7,7 @@ is copied as it is: only the deltas are written anew, in place. That takes less 
 takes record by record. Whatever is not alike is left to `codec`, which reads and writes the same.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache, partial
@@ -31,6 +31,7 @@ _LEAST_FRONT = _STAMP + 2
 _END_SIZE = 2
 _SHORT_DELTAS = 1 << 6  # take one byte
 
+_SIZES = bytes(range(_LEAST_SIZE, _MOST_SIZE - _END_SIZE + 1))
 _WITH_END = bytes(range(_END_SIZE, 256)) + bytes(_END_SIZE)  # by a size without it
 _HIGH = bytes(128) + b"\1" * 128  # by a varint's byte, whether more follow
 _ODD = b"\0\1" * 128  # by its first byte, whether it is negative
@@ -90,6 +91,16 @@ def _rise(rows: Sequence[int]) -> bool:
     return rows[0] >= 0 and all(map(le, rows, islice(rows, 1, None)))
 
 
+def last_within(ends: Sequence[int], first: int, room: int, growth: int) -> int:
+    """How many of the records that end there, in bytes from zero on, are before `first` or fit
+    behind it, where each grows."""
+    return first + bisect_right(
+        range(1, len(ends) - first),
+        room,
+        key=lambda taken: ends[first + taken] - ends[first] + taken * growth,
+    )
+
+
 class _Stretch(NamedTuple):
     """Rows in a row whose timestamp deltas take as many bytes, and whose offset deltas do."""
 
@@ -126,7 +137,7 @@ def cut(
         sizes = bytes(map(len, records))
     except ValueError:  # one is larger than a byte can say
         return None
-    if not _LEAST_SIZE <= min(sizes) <= max(sizes) <= _MOST_SIZE - _END_SIZE:
+    if sizes.translate(None, _SIZES):  # there are others
         return None
     sizes = sizes.translate(_WITH_END)
     middle = 1 + (key_size >> 1) + _LENGTH_SIZE
@@ -179,8 +190,9 @@ def _stretch_from(
 
 class Alike:
     """A batch's records, each as it is encoded but for its end, which is that of all: a value's
-    last byte, and the zero that counts headers. `largest` is the size of the largest one.
-    """
+    last byte, and the zero that counts headers."""
+
+    largest = _MOST_SIZE
 
     def __init__(
         self,
@@ -201,17 +213,20 @@ class Alike:
         self._stretches = stretches
         self._zigzags = zigzags
         self._sizes = sizes
-        self.largest = max(sizes)
 
     @cached_property
     def timestamps(self) -> Sequence[int]:
         """Those of the records, in milliseconds since the epoch."""
         return _timestamps(self._zigzags, self._base)
 
+    @cached_property
+    def _latest(self) -> int:
+        return max(self._zigzags)
+
     @property
     def time_span(self) -> tuple[int, int]:
-        """The earliest timestamp and the latest."""
-        return self._base + (min(self._zigzags) >> 1), self._base + (max(self._zigzags) >> 1)
+        """As `Batch.time_span`."""
+        return self._base, self._base + (self._latest >> 1)
 
     @cached_property
     def tails(self) -> Sequence[bytes]:
@@ -230,16 +245,19 @@ class Alike:
         """Of each tail all behind so many bytes, up to the end."""
         bodies: list[bytes] = []
         for stretch in self._stretches:
-            start = stretch.front + skipped
-            bodies += [record[start:] for record in self._records[stretch.first : stretch.end]]
+            behind = itemgetter(slice(stretch.front + skipped, None))
+            bodies += map(behind, self._records[stretch.first : stretch.end])
         return bodies
 
     def joined_values(self, separator: bytes) -> bytes | None:
         """As `Batch.joined_values`."""
         last, bodies = self._end[:1], self._bodies(self._middle)
-        if separator in last.join(bodies) + last:
+        bodies.append(b"")
+        if separator in last.join(bodies):
             return None
-        return (last + separator).join(bodies) + last
+        bodies[0] = separator + bodies[0]
+        bodies[-2:] = [bodies[-2] + last]
+        return (last + separator).join(bodies)
 
     def chosen(
         self, rows: Sequence[int], extra_headers: Sequence[HeaderBlock | None] | None
@@ -251,13 +269,13 @@ class Alike:
         records, end = pick(self._records, rows), self._end
         sizes: Sequence[int] = pick(self._sizes, rows)
         if extra_headers:
-            most = max((len(block.encoded) for block in extra_headers if block), default=0)
-            if _MOST_SIZE + most >= _MOST:
+            last, none = end[:1], end[1:]
+            counted = [block.counted if block else none for block in extra_headers]
+            if _MOST_SIZE + max(map(len, counted)) >= _MOST:
                 return None
-            last = end[:1]
             records = [
-                _with_headers(record + last, block) if block else record + end
-                for record, block in zip(records, extra_headers, strict=True)
+                _LENGTHS[len(its := record[_LENGTH_SIZE:] + last + headers)] + its
+                for record, headers in zip(records, counted, strict=True)
             ]
             end, sizes = b"", [*map(len, records)]
         before = rows.before if isinstance(rows, AllBut) else partial(bisect_left, rows)
@@ -266,14 +284,12 @@ class Alike:
             stretch._replace(first=first, end=stop)
             for stretch, (first, stop) in zip(self._stretches, pairwise(places), strict=True)
         ]
-        return AlikeRows(records, end, sizes, pick(self._zigzags, rows), stretches, self._base)
+        zigzags = pick(self._zigzags, rows)
+        return AlikeRows(records, end, sizes, zigzags, self._latest, stretches, self._base)
 
 
 class AlikeRows:
-    """Chosen records of a batch, on their way into others. `ends` are their sizes, added up from
-    zero, in which `front` bytes before a tail are counted at the least."""
-
-    front = _LEAST_FRONT
+    """Chosen records of a batch, on their way into others: `producer.Rows`."""
 
     def __init__(
         self,
@@ -281,24 +297,39 @@ class AlikeRows:
         end: bytes,
         sizes: Sequence[int],
         zigzags: Sequence[int],
+        latest: int,
         stretches: Sequence[_Stretch],
         base_timestamp: int,
     ) -> None:
-        """The records lack this end; the sizes don't. Timestamp deltas are zigzag-encoded."""
+        """The records lack this end; the sizes don't. Timestamp deltas are zigzag-encoded, and none
+        is greater than `latest`."""
         self._records = records
         self._end = end
         self._sizes = sizes
         self._stretches = stretches
         self._base = base_timestamp
         self._zigzags = zigzags
-        self.ends = [*accumulate(sizes, initial=0)]
+        self._latest = latest
 
     def __len__(self) -> int:
         return len(self._records)
 
+    @cached_property
+    def _ends(self) -> Sequence[int]:
+        return [*accumulate(self._sizes, initial=0)]
+
+    def fitting(self, first: int, room: int, front: int) -> int:
+        """Where the rows from `first` on end that fit."""
+        growth, count = front - _LEAST_FRONT, len(self) - first
+        if sum(self._sizes[first:] if first else self._sizes) + count * growth <= room:
+            return first + count
+        return last_within(self._ends, first, room, growth)
+
     def latest(self, first: int, stop: int) -> int:
         """The latest timestamp of the rows from `first` up to `stop`."""
-        return self._base + (max(self._zigzags[first:stop]) >> 1)
+        zigzags = self._zigzags
+        zigzag = zigzags[stop - 1]
+        return self._base + ((zigzag if zigzag == self._latest else max(zigzags[first:stop])) >> 1)
 
     def base_of(self, _first: int) -> int:
         """The timestamp to begin a batch with: that of their own, so that deltas stay."""
@@ -308,38 +339,56 @@ class AlikeRows:
         """Only one where deltas stay."""
         return base_timestamp == self._base
 
-    def encode(self, first: int, stop: int, base_timestamp: int, first_delta: int) -> bytes:
+    def write(
+        self, buffer: bytearray, first: int, stop: int, base_timestamp: int, first_delta: int
+    ) -> None:
         """As `codec.encode`, of the rows from `first` up to `stop`."""
         behind = first_delta - first
-        return b"".join(
-            self._encode(row, end, stretch, base_timestamp, row + behind)
-            for stretch in self._stretches
-            for row, end in _where_alike(
-                max(first, stretch.first), min(stop, stretch.end), _SHORT_DELTAS - behind
-            )
-        )
+        for stretch in self._stretches:
+            row, end = max(first, stretch.first), min(stop, stretch.end)
+            for run in _where_alike(row, end, _SHORT_DELTAS - behind):
+                self._write(buffer, *run, stretch, base_timestamp, behind)
 
-    def _encode(
-        self, first: int, stop: int, stretch: _Stretch, base: int, first_delta: int
-    ) -> bytes | bytearray:
+    def _write(
+        self, buffer: bytearray, first: int, stop: int, stretch: _Stretch, base: int, behind: int
+    ) -> None:
         """Of rows that are in one stretch, and will be."""
         records, zigzags = self._records[first:stop], self._zigzags[first:stop]
-        front, end_delta, end = stretch.front, first_delta + stop - first, self._end
+        front, first_delta, end_delta, end = stretch.front, first + behind, stop + behind, self._end
         delta_size, shift = 1 if end_delta <= _SHORT_DELTAS else 2, self._base - base
         fits = delta_size == stretch.delta_size and end_delta <= _MOST
-        if not fits or (shift and not _take(stretch.stamp_size, zigzags, shift)):
+        if not fits or (shift and not self._take(stretch.stamp_size, zigzags, shift)):
             tails = [record[front:] + end for record in records]
-            return codec.encode(tails, _timestamps(zigzags, self._base), base, first_delta)
-        form, at = _FORMS[delta_size], front - delta_size
+            buffer += codec.encode(tails, _timestamps(zigzags, self._base), base, first_delta)
+            return
+        form, at = _FORMS[delta_size], len(buffer) + front - delta_size
         anew: list[Iterable[int]] = [_WORDS[first_delta:end_delta]]
         if shift:
-            form, at = _FORMS[stretch.stamp_size] + form, _STAMP
-            anew.insert(0, [_WORDS[(zigzag >> 1) + shift] for zigzag in zigzags])
-        encoded = bytearray(end).join(records)
-        encoded += end
+            form, at = _FORMS[stretch.stamp_size] + form, len(buffer) + _STAMP
+            anew.insert(0, _shifted(zigzags, shift, stretch.stamp_size))
+        buffer += end.join(records)
+        buffer += end
         places = accumulate(self._sizes[first:stop], initial=at)
-        deque(map(Struct("<" + form).pack_into, repeat(encoded), places, *anew), maxlen=0)
-        return encoded
+        deque(map(Struct("<" + form).pack_into, repeat(buffer), places, *anew), maxlen=0)
+
+    def _take(self, size: int, zigzags: Sequence[int], shift: int) -> bool:
+        """Whether timestamp deltas take so many bytes once they are shifted, and are `_WORDS`."""
+        least, end = (0, _SHORT_DELTAS) if size == 1 else (_SHORT_DELTAS, _MOST)
+        fit = least <= shift and (self._latest >> 1) + shift < end
+        fit = fit or (least <= (min(zigzags) >> 1) + shift and (max(zigzags) >> 1) + shift < end)
+        return fit and size in _FORMS
+
+
+def _shifted(zigzags: Sequence[int], shift: int, size: int) -> Sequence[int]:
+    """The words of timestamp deltas that are shifted, and take so many bytes."""
+    if size == 1:
+        return bytes(zigzags).translate(_shift_by(2 * shift))
+    return [_WORDS[(zigzag >> 1) + shift] for zigzag in zigzags]
+
+
+@lru_cache(_SHORT_DELTAS)
+def _shift_by(number: int) -> bytes:
+    return bytes(max(0, min(255, byte + number)) for byte in range(256))
 
 
 def _where_alike(first: int, stop: int, longer: int) -> Iterator[tuple[int, int]]:
@@ -347,13 +396,6 @@ def _where_alike(first: int, stop: int, longer: int) -> Iterator[tuple[int, int]
     for row, end in ((first, min(stop, longer)), (max(first, longer), stop)):
         if row < end:
             yield row, end
-
-
-def _take(size: int, zigzags: Sequence[int], shift: int) -> bool:
-    """Whether timestamp deltas take so many bytes once they are shifted, and are `_WORDS`."""
-    least, end = (0, _SHORT_DELTAS) if size == 1 else (_SHORT_DELTAS, _MOST)
-    fit = least <= (min(zigzags) >> 1) + shift and (max(zigzags) >> 1) + shift < end
-    return fit and size in _FORMS
 
 
 class _Shape(NamedTuple):
@@ -414,9 +456,3 @@ def _in_a_row(zigzags: Sequence[Sequence[int]]) -> Sequence[int]:
 
 def _timestamps(zigzags: Sequence[int], base: int) -> list[int]:
     return [base + (zigzag >> 1) for zigzag in zigzags]
-
-
-def _with_headers(record: bytes, block: HeaderBlock) -> bytes:
-    """The record, of which all is given but the number of its headers, which is zero."""
-    its = record[_LENGTH_SIZE:] + codec.varint(block.number) + block.encoded
-    return _LENGTHS[len(its)] + its

@@ -54,11 +54,11 @@ class Batch(Protocol):
 
     @property
     def time_span(self) -> tuple[int, int]:
-        """The earliest timestamp and the latest."""
+        """No timestamp is before the first of these, and none after the second."""
 
     def joined_values(self, separator: bytes) -> bytes | None:
-        """All values in a row, separated; None where one of them has the separator in it, is null,
-        or has no bytes."""
+        """All values in a row, the separator before each; None where one of them has it in it, is
+        null, or has no bytes."""
 
     def __len__(self) -> int: ...
 
@@ -84,9 +84,8 @@ class _FromColumns:
 
     def joined_values(self: Batch, separator: bytes) -> bytes | None:
         values = self.values
-        joined = separator.join(values) if all(values) else b""  # type: ignore[arg-type]
-        whole = joined.count(separator) == len(values) - 1
-        return joined if joined and whole else None
+        joined = separator.join([b"", *values]) if all(values) else b""  # type: ignore[list-item]
+        return joined if joined and joined.count(separator) == len(values) else None
 
 
 @dataclass(frozen=True)

@@ -489,19 +489,25 @@ def read_name(encoded: bytes) -> str:
 
 
 class HeaderBlock(NamedTuple):
-    """Headers to append to records, encoded once."""
+    """Headers to append to records, encoded once. `counted` begins with their number."""
 
     number: int
-    encoded: bytes
+    counted: bytes
 
     @classmethod
     def of(cls, headers: Headers) -> "HeaderBlock":
         """Encodes headers."""
-        return cls(len(headers), _encode_headers(headers))
+        return cls(len(headers), _varints[len(headers)] + _encode_headers(headers))
 
     def then(self, *headers: Header) -> "HeaderBlock":
         """These headers and, behind them, others."""
-        return HeaderBlock(self.number + len(headers), self.encoded + _encode_headers(headers))
+        number = self.number + len(headers)
+        return HeaderBlock(number, _varints[number] + self.encoded + _encode_headers(headers))
+
+    @property
+    def encoded(self) -> bytes:
+        """Without their number."""
+        return self.counted[len(_varints[self.number]) :]
 
     def decoded(self) -> list[Header]:
         """The headers in it."""
@@ -514,13 +520,14 @@ class HeaderFrame:
     def __init__(self, before: Headers, name: str, behind: Headers) -> None:
         self._number = len(before) + 1 + len(behind)
         encoded = name.encode()
-        self._before = b"%b%b%b" % (_encode_headers(before), _varints[len(encoded)], encoded)
+        its_name = _varints[len(encoded)] + encoded
+        self._before = b"%b%b%b" % (_varints[self._number], _encode_headers(before), its_name)
         self._behind = _encode_headers(behind)
 
     def around(self, content: bytes) -> HeaderBlock:
         """All of them, the one with this content."""
-        encoded = b"%b%b%b%b" % (self._before, _varints[len(content)], content, self._behind)
-        return HeaderBlock(self._number, encoded)
+        counted = b"%b%b%b%b" % (self._before, _varints[len(content)], content, self._behind)
+        return HeaderBlock(self._number, counted)
 
 
 def encode_tail(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
@@ -542,7 +549,7 @@ def encode_tail(key: bytes | None, value: bytes | None, headers: Headers) -> byt
 def append_headers(tail: bytes, block: HeaderBlock, *, bare: bool = False) -> bytes:
     """The tail with headers behind those it has; `bare` says that it has none."""
     if bare:
-        return tail[:-1] + _varints[block.number] + block.encoded
+        return tail[:-1] + block.counted
     at = _headers_at(tail)
     number, own = read_varint(tail, at)
     return b"".join((tail[:at], _varints[number + block.number], tail[own:], block.encoded))

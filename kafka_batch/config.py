@@ -39,7 +39,7 @@ _PRODUCER = {
 _TRANSACTION_TIMEOUT_MS = 8_000
 # A request to a broker that is silent is given up, and asked of the one that leads by now.
 _READER_REQUEST_MS = 3_000
-BATCH_BYTES = 256 << 10
+BATCH_BYTES = 512 << 10
 
 
 class Guarantee(StrEnum):

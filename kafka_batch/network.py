@@ -14,10 +14,12 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from kafka.errors import KafkaConnectionError
+from kafka.errors import KafkaConnectionError, KafkaProtocolError
 from kafka.net import manager as connections
 from kafka.net.compat import KafkaNetClient
 from kafka.net.transport import KafkaTCPTransport
+from kafka.protocol import parser
+from kafka.protocol.frame import KafkaBytes
 from kafka.protocol.metadata import MetadataRequest
 from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecordBatch
@@ -31,7 +33,7 @@ _CONNECT_PAUSE_MS = 50
 # For a connection and the first answer over it: so long, and not 10 s, does a silent broker cost.
 _SETUP_MS = 2_000
 _METADATA_MS = 4_000
-_RECEIVE_BYTES = 1 << 20
+_RECEIVE_BYTES = 1 << 16
 # A request for the API versions, as every client's first: size, API key, version, correlation id,
 # and no client id.
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
@@ -140,9 +142,27 @@ class PatientClient(KafkaNetClient):
             return False
 
 
+class Answer(KafkaBytes):
+    """The bytes of an answer, which the original copies four times before it takes them apart."""
+
+    def read(self, nbytes: int | None = None) -> Any:
+        if nbytes is not None:
+            return super().read(nbytes)
+        start = self.tell()
+        self.seek(len(self))
+        return memoryview(self)[start:]
+
+    def write(self, data: bytes) -> None:
+        start, end = self.tell(), self.tell() + len(data)
+        with memoryview(self) as place:
+            place[start:end] = data
+        self.seek(end)
+
+
 class EagerTransport(KafkaTCPTransport):
-    """Takes all that a socket holds at once. The original takes 4 KiB a call, and after each call
-    waits for Python's global lock, which the thread that judges holds for 5 ms on end.
+    """Takes all that a socket holds at once, and to where it is wanted. The original takes 4 KiB a
+    call, and after each call waits for Python's global lock, which the thread that judges holds for
+    5 ms on end.
 
     And stands it that another thread closes the connection, as it does whenever a client is closed:
     while it waits for the socket, or is about to, or reads or writes [19].
@@ -162,18 +182,32 @@ class EagerTransport(KafkaTCPTransport):
                 raise
 
     def _sock_recv(self) -> tuple[bytes, KafkaConnectionError | None]:
-        sock = self._sock  # which another thread takes away as it closes the connection
-        if sock is None:
-            return b"", KafkaConnectionError("closed")
-        received: list[bytes] = []
         try:
-            while part := sock.recv(_RECEIVE_BYTES):
-                received.append(part)
+            while self._sock is not None:  # which another thread takes away as it closes
+                self._fill_the_answer(self._sock)
+                received = self._sock.recv(_RECEIVE_BYTES)
+                if len(received) < _RECEIVE_BYTES:
+                    gone = None if received else KafkaConnectionError("socket disconnected")
+                    return received, gone
+                self._protocol.data_received(received)
         except (BlockingIOError, InterruptedError):
-            return b"".join(received), None
-        except OSError as error:
-            return b"".join(received), KafkaConnectionError(str(error))
-        return b"".join(received), KafkaConnectionError("socket disconnected")
+            return b"", None
+        except (OSError, KafkaProtocolError) as error:
+            return b"", KafkaConnectionError(str(error))
+        return b"", KafkaConnectionError("closed")
+
+    def _fill_the_answer(self, sock: socket.socket) -> None:
+        """Receives an answer that has begun to come into where the parser expects it: all but the
+        last byte, which the parser waits for."""
+        parser = self._protocol.parser
+        if parser._receiving:
+            answer = parser._rbuffer
+            with memoryview(answer) as place:
+                while answer.tell() < len(answer) - 1:
+                    received = sock.recv_into(place[answer.tell() : -1])
+                    if not received:
+                        raise OSError("socket disconnected")
+                    answer.seek(answer.tell() + received)
 
     def _sock_send(self) -> tuple[int, KafkaConnectionError | None]:
         sock, waiting, total = self._sock, self._write_buffer, 0
@@ -207,12 +241,22 @@ class _LenientBuffer(bytearray):
 
 
 class LenientBatch(DefaultRecordBatch):
-    """Reads a record whose header has a name that is not UTF-8 [17].
+    """Reads a record whose header has a name that is not UTF-8 [17]. The original takes the batch
+    for corrupt, and its partition would stand still.
 
-    The original takes the batch for corrupt, and its partition would stand still.
+    And copies the batch only where it is read record by record.
     """
 
     _buffer: Any
+
+    def __init__(self, buffer: memoryview) -> None:
+        super().__init__(buffer[: self.HEADER_STRUCT.size])
+        self._buffer = buffer
+
+    def __iter__(self) -> "LenientBatch":
+        self._maybe_uncompress()
+        self._buffer = bytearray(self._buffer)
+        return self
 
     def _read_msg(self) -> Any:
         try:
@@ -226,3 +270,4 @@ def mend_the_client() -> None:
     """Has all clients of this process use the classes of ours that they have no settings for."""
     memory_records.DefaultRecordBatch = LenientBatch
     connections.KafkaTCPTransport = EagerTransport
+    parser.KafkaBytes = Answer

@@ -1,6 +1,5 @@
 """Whole batches into Kafka: kafka-python 3.0.12, its batches filled many records at a time."""
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
-from kafka_batch.alike import pick
+from kafka_batch.alike import last_within, pick
 from kafka_batch.batch import Batch
 from kafka_batch.client import Producer, never
 from kafka_batch.codec import HeaderBlock, Record, append_headers, encode, encode_tail
@@ -32,18 +31,17 @@ def record_size(tail_size: int, extra_headers: HeaderBlock | None = None) -> int
     """The most bytes that a batch of this one record takes, by the size of its tail, which a
     topic's max.message.bytes
     bounds (for a record that is not compressed)."""
-    return _MOST_FRAME + tail_size + (len(extra_headers.encoded) if extra_headers else 0)
+    return _MOST_FRAME + tail_size + (len(extra_headers.counted) if extra_headers else 0)
 
 
 class Rows(Protocol):
-    """Records that are to be put into batches. `ends` are their sizes, added up from zero, in which
-    `front` bytes before a tail are counted at the least."""
+    """Records that are to be put into batches."""
 
-    @property
-    def front(self) -> int: ...
-    @property
-    def ends(self) -> Sequence[int]: ...
     def __len__(self) -> int: ...
+
+    def fitting(self, first: int, room: int, front: int) -> int:
+        """Where the rows from `first` on end that take at most so many bytes, if each has a front
+        of so many."""
 
     def latest(self, first: int, stop: int) -> int:
         """The latest timestamp of the rows from `first` up to `stop`."""
@@ -54,22 +52,27 @@ class Rows(Protocol):
     def suits(self, base_timestamp: int) -> bool:
         """Whether a batch with this one is as good as a new one."""
 
-    def encode(self, first: int, stop: int, base_timestamp: int, first_delta: int) -> bytes:
-        """The rows from `first` up to `stop`, with offset deltas that rise from `first_delta`."""
+    def write(
+        self, buffer: bytearray, first: int, stop: int, base_timestamp: int, first_delta: int
+    ) -> None:
+        """Adds the rows from `first` up to `stop`, with offset deltas that rise from
+        `first_delta`."""
 
 
 class Tails:
     """`Rows` of which the tails are known."""
 
-    front = 0
-
     def __init__(self, timestamps: Sequence[int], tails: Sequence[bytes]) -> None:
-        self.ends = [*accumulate(map(len, tails), initial=0)]
+        self._ends = [*accumulate(map(len, tails), initial=0)]
         self._timestamps = timestamps
         self._tails = tails
 
     def __len__(self) -> int:
         return len(self._tails)
+
+    def fitting(self, first: int, room: int, front: int) -> int:
+        """By their tails."""
+        return last_within(self._ends, first, room, front)
 
     def latest(self, first: int, stop: int) -> int:
         """That of what is given."""
@@ -83,10 +86,12 @@ class Tails:
         """Any batch is."""
         return True
 
-    def encode(self, first: int, stop: int, base_timestamp: int, first_delta: int) -> bytes:
+    def write(
+        self, buffer: bytearray, first: int, stop: int, base_timestamp: int, first_delta: int
+    ) -> None:
         """By `codec.encode`."""
         tails, timestamps = self._tails[first:stop], self._timestamps[first:stop]
-        return encode(tails, timestamps, base_timestamp, first_delta)
+        buffer += encode(tails, timestamps, base_timestamp, first_delta)
 
 
 class BatchProducer(Producer):
@@ -221,19 +226,13 @@ def fill(records: MemoryRecordsBuilder, batch_size: int, rows: Rows, first: int 
     base = builder._first_timestamp
     if base is not None and 2 * builder.size() > batch_size and not rows.suits(base):
         return first
-    ends, growth = rows.ends, _MOST_FRONT_BYTES - rows.front
-    # Where each record would end at the most, with its front and those of all before.
-    stop = first + bisect_right(
-        range(1, len(ends) - first),
-        batch_size - builder.size(),
-        key=lambda taken: ends[first + taken] - ends[first] + taken * growth,
-    )
+    stop = rows.fitting(first, batch_size - builder.size(), _MOST_FRONT_BYTES)
     if base is None:
         stop = max(stop, first + 1)
         base = builder._first_timestamp = rows.base_of(first)
         builder._max_timestamp = rows.latest(first, first + 1)
     if stop > first:
-        builder._buffer += rows.encode(first, stop, base, records._next_offset)
+        rows.write(builder._buffer, first, stop, base, records._next_offset)
         builder._max_timestamp = max(builder._max_timestamp, rows.latest(first, stop))
         builder._num_records += stop - first
         records._next_offset += stop - first

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
@@ -24,7 +23,7 @@ from detector.rules.writer import parts
 from detector.transaction import Amounts, Screen, Transaction, parse_price
 from kafka_batch import HeaderBlock
 
-_KEPT_VERDICTS = 1 << 14  # amounts come again: a verdict is kept for the next time
+_KEPT_VERDICTS = 1 << 14
 _OF_THE_PRICE = {"amount", "currency"}
 _OF_THE_RECORD = {*_OF_THE_PRICE, "source", "target"}
 _Made = TypeVar("_Made")
@@ -55,6 +54,21 @@ class _Noted(dict[tuple[int, ...], Verdict | None]):
         headers = self._reasons.noted(places)
         verdict = Verdict(places, suspicious=False, headers=headers) if headers else None
         self[places] = verdict
+        return verdict
+
+
+class _OnPrice(dict[bytes, Verdict]):
+    """The verdict on a plain transaction, by the text that the screen holds of it. Amounts come
+    again: each is judged once, until there are too many."""
+
+    def __init__(self, judge: Callable[[bytes], Verdict]) -> None:
+        super().__init__()
+        self._judge = judge
+
+    def __missing__(self, text: bytes) -> Verdict:
+        if len(self) >= _KEPT_VERDICTS:
+            self.clear()
+        verdict = self[text] = self._judge(text)
         return verdict
 
 
@@ -104,7 +118,7 @@ class Rules:
         self.remembers = may_change or not features <= _OF_THE_RECORD
         of_the_price = not may_change and features <= _OF_THE_PRICE
         self.screen = Screen(self._least_amount()) if of_the_price else None
-        self.verdict_on_price = lru_cache(_KEPT_VERDICTS)(self._verdict_on_price)
+        self.on_price = _OnPrice(self._verdict_on_price)
 
     def verdict(self, hits: Sequence[Hit], payment: Payment, account: Account) -> Verdict:
         """What follows from hits, of which there are some."""

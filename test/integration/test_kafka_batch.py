@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -12,10 +13,11 @@ from detecting import wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+from kafka.errors import KafkaConnectionError, KafkaProtocolError, MessageSizeTooLargeError
 from kafka.net import manager as connections
 from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaTCPTransport
+from kafka.protocol.parser import KafkaProtocol
 from kafka.structs import OffsetAndMetadata
 
 from kafka_batch import (
@@ -356,6 +358,27 @@ def test_a_connection_that_another_thread_closes_as_it_is_about_to_wait_ends_wit
     assert [record for record in caplog.records if record.exc_info] == []
 
 
+class Parser(KafkaProtocol):
+    """The client's own, that leaves answers as they are."""
+
+    def _process_response(self, read_buffer: Any) -> bytes:
+        assert read_buffer.read(1)
+        return bytes(read_buffer.read())
+
+
+class Connection:
+    """One whose answers are looked at."""
+
+    _sensors = None
+
+    def __init__(self) -> None:
+        self.parser = Parser()
+        self.answers: list[bytes] = []
+
+    def data_received(self, data: bytes) -> None:
+        self.answers += self.parser.receive_bytes(data)
+
+
 class ClosedMeanwhile:
     """A socket whose connection is closed by another thread after each of its calls."""
 
@@ -390,6 +413,7 @@ def test_a_connection_that_another_thread_closes_while_it_reads_or_writes_ends_w
     near.settimeout(0)
     with near, far:
         transport = EagerTransport(net, near)
+        transport.set_protocol(Connection())
         transport._sock = ClosedMeanwhile(transport)
         far.sendall(b"an answer")
         transport.resume_reading() if is_reading else transport.write(b"a request")
@@ -397,6 +421,45 @@ def test_a_connection_that_another_thread_closes_while_it_reads_or_writes_ends_w
             net.poll(timeout_ms=1)
     assert transport._sock is None
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1_000, 1 << 16, (1 << 16) + 3, 1 << 20])
+def test_answers_that_arrive_in_parts_are_read_whole(at_once: int) -> None:
+    near, far = socket.socketpair()
+    near.settimeout(0)
+    sizes = (1, 2, 3, 500, 1, 2, 4_000) if at_once < 1_000 else (70_000, 1, 2, 300_000, 65_532, 9)
+    answers = [bytes([number]) * size for number, size in enumerate(sizes, 1)]
+    sent = b"".join(struct.pack(">i", len(answer)) + answer for answer in answers)
+    with near, far:
+        transport, connection = EagerTransport(NetworkSelector(), near), Connection()
+        transport.set_protocol(connection)
+        transport._read = True
+        far.settimeout(0)
+        while len(connection.answers) < len(answers):
+            with suppress(BlockingIOError):
+                sent = sent[far.send(sent[:at_once]) :]
+            data, error = transport._sock_recv()
+            assert error is None
+            connection.data_received(data)
+        assert connection.answers == [answer[1:] for answer in answers]
+        far.close()
+        assert isinstance(transport._sock_recv()[1], KafkaConnectionError)
+
+
+def test_an_answer_that_is_cut_off_and_one_that_is_none_are_errors() -> None:
+    for sent in (struct.pack(">i", 9) + b"short", struct.pack(">i", -9) + bytes(1 << 17)):
+        near, far = socket.socketpair()
+        near.settimeout(0)
+        with near:
+            transport, connection = EagerTransport(NetworkSelector(), near), Connection()
+            transport.set_protocol(connection)
+            with far:
+                far.sendall(sent)
+            found = [transport._sock_recv()]
+            with suppress(KafkaProtocolError):
+                connection.data_received(found[0][0])
+            found.append(transport._sock_recv())
+            assert any(isinstance(error, KafkaConnectionError) for _, error in found)
 
 
 def test_a_request_that_the_socket_takes_in_parts_arrives_whole() -> None:

@@ -81,7 +81,7 @@ def require_sound(rules: Rules, values: Sequence[bytes | None], held: Sequence[b
         elif not price.startswith(UNSCREENED):
             assert isinstance(transaction, Transaction)
             assert parse_price(price) == (transaction.amount, transaction.currency)
-            assert rules.verdict_on_price(price) == rules.judge_alone(transaction, 0)
+            assert rules.on_price[price] == rules.judge_alone(transaction, 0)
 
 
 @given(whole=st.integers(0, 10**12 - 1), bound=st.integers(0, 10**12))
