@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from detector.careful import Unreadable
 from detector.rules.account import Account
 from detector.rules.compiler import Hit, Judge
-from detector.transaction import Amounts, parse, read_fields
+from detector.transaction import Amounts, Fields, parse, read_fields
 from kafka_batch import Batch
 
 _Touched = TypeVar("_Touched", Account, Account | None)
@@ -62,23 +62,38 @@ class Payments(NamedTuple):
 
 def read_payments(
     batch: Batch, amounts: Mapping[bytes, Amounts], count: int
+) -> Iterator[tuple[Payments, list[tuple[int, Unreadable]]]]:
+    """The payments among the first so many rows of a batch, some hundred at a time; and the rows
+    that are none, and why."""
+    first = 0
+    for fields in read_fields(batch):
+        rows = range(first, min(count, first + len(fields)))
+        if not rows:
+            return
+        yield _read(batch, rows, fields[: len(rows)], amounts)
+        first = rows.stop
+
+
+def _read(
+    batch: Batch, rows: range, fields: Sequence[Fields], amounts: Mapping[bytes, Amounts]
 ) -> tuple[Payments, list[tuple[int, Unreadable]]]:
-    """The payments among the first so many rows of a batch; and the rows that are none, and why."""
-    offsets, times_ms = batch.offsets[:count], batch.timestamps[:count]
-    fields = [column[:count] for column in zip(*read_fields(batch), strict=True)]
-    sources, targets, texts, currencies, others = fields
+    its_rows = slice(rows.start, rows.stop)
+    offsets, times_ms = batch.offsets[its_rows], batch.timestamps[its_rows]
+    sources, targets, texts, currencies, others = zip(*fields, strict=True)
     if not any(others) and len({*currencies}) == 1:
-        known = [*map(amounts[currencies[0]].__getitem__, texts)]
-        return Payments(range(count), offsets, times_ms, sources, targets, known, currencies), []
+        known = amounts[currencies[0]].read(texts)
+        return Payments(rows, offsets, times_ms, sources, targets, known, currencies), []
     read, unreadable = [], []
-    for row, (source, target, text, currency, other) in enumerate(zip(*fields, strict=True)):
+    for row, offset, time_ms, (source, target, text, currency, other) in zip(
+        rows, offsets, times_ms, fields, strict=True
+    ):
         if not other:
-            payment = source, target, amounts[currency][text], currency
+            payment = source, target, amounts[currency].read_one(text), currency
         else:
             outcome = parse(batch.values[row])
             if isinstance(outcome, Unreadable):
                 unreadable.append((row, outcome))
                 continue
             payment = outcome
-        read.append((row, offsets[row], times_ms[row], *payment))
+        read.append((row, offset, time_ms, *payment))
     return Payments(*zip(*read, strict=True)), unreadable

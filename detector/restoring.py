@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from detector.memory import FORMAT, Manifest, Memory
-from detector.payments import read_payments
+from detector.payments import Payments, read_payments
 from detector.rules import Rules
 from kafka_batch import Batch, Pairs, PartitionReader, Refused
 
@@ -162,7 +162,10 @@ class Restoring:
         count = bisect_left(batch.offsets, self._offset)
         if not count:
             return
-        payments, _ = read_payments(batch, self._rules.amounts, count)
+        for payments, _ in read_payments(batch, self._rules.amounts, count):
+            self._remember(payments)
+
+    def _remember(self, payments: Payments) -> None:
         accounts = payments.accounts(self.memory.hot, self.memory.touch_again)
         anew = payments.chosen(accounts)
         known = [account for account in accounts if account]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from detector.careful import Unreadable
 from detector.memory import Memory
-from detector.payments import read_payments
+from detector.payments import Payments, read_payments
 from detector.rules import INNOCENT, Payment, Rules, Verdict
 from detector.transaction import UNSCREENED, Screen, parse
 from kafka_batch import (
@@ -220,10 +220,14 @@ def _route_plain(its: _Batch, held: Sequence[bytes]) -> list[int]:
 def _route_by_account(its: _Batch, memory: Memory) -> None:
     """Every readable payment is remembered, also one that no topic takes: what is remembered then
     follows from the input alone, not from the clock that refused it."""
-    batch, rules, refused = its.batch, its.rules, its.refused
-    payments, unreadable = read_payments(batch, rules.amounts, len(batch))
-    for row, fault in unreadable:
-        its.bury(row, fault)
+    for payments, unreadable in read_payments(its.batch, its.rules.amounts, len(its.batch)):
+        for row, fault in unreadable:
+            its.bury(row, fault)
+        _route_payments(its, payments, memory)
+
+
+def _route_payments(its: _Batch, payments: Payments, memory: Memory) -> None:
+    rules, refused = its.rules, its.refused
     accounts = payments.accounts(memory.hot, memory.touch)
     memory.lay_out(accounts)
     rows, _, times_ms, sources, targets, amounts, currencies = payments

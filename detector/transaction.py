@@ -7,9 +7,12 @@ regular expression; whatever that doesn't match is read with care (`detector.car
 """
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
+
+import msgspec
 
 from detector.careful import ACCOUNT, CURRENCY, Unreadable, read_with_care
 from detector.money import digits, minor_units
@@ -43,8 +46,10 @@ def _fields(space: str) -> str:
 # spaces that may be there takes more time.
 _SPACED = b'\n{"source": '
 _SPACES = ("", " ")
-_FIELD_LINES = [re.compile(f"^(?:{_fields(space)}|(.+))$".encode(), re.M) for space in _SPACES]
-_KEPT_AMOUNTS = 1 << 17
+_FIELD_LINES = [re.compile(f"\n(?:{_fields(space)}|(.+))$".encode(), re.M) for space in _SPACES]
+_AT_ONCE = 1 << 16  # bytes
+_MOST_EXACT_PLACES = 3
+_numbers = msgspec.json.Decoder(list[float]).decode
 _NOTHING = b"\n"  # stands for a value of no bytes, or none
 UNSCREENED = b"\n"  # what anything begins with that is no plain transaction
 _A_LINE = b"-"  # that is no transaction
@@ -106,14 +111,20 @@ Fields = tuple[bytes, bytes, bytes, bytes, bytes]
 them, and all of the value behind."""
 
 
-def read_fields(batch: Batch) -> Sequence[Fields]:
-    """The fields of all values of a batch: of one call, which takes a third of what a call for each
-    would."""
+def read_fields(batch: Batch) -> Iterator[Sequence[Fields]]:
+    """The fields of all values of a batch, some hundred at a time: of one call, which takes a third
+    of what a call for each would, and of few enough to stay in the processor's cache."""
     lines, odd = _in_lines(batch)
-    found: list[Fields] = _FIELD_LINES[lines.startswith(_SPACED)].findall(lines)
-    for row in odd:
-        found[row] = b"", b"", b"", b"", batch.values[row] or _NOTHING
-    return found
+    pattern = _FIELD_LINES[lines.startswith(_SPACED)]
+    begin = row = 0
+    while begin < len(lines):
+        end = lines.find(b"\n", begin + _AT_ONCE)
+        end = len(lines) if end < 0 else end
+        found: list[Fields] = pattern.findall(lines, begin, end)
+        for at in odd[bisect_left(odd, row) : bisect_left(odd, row + len(found))]:
+            found[at - row] = b"", b"", b"", b"", batch.values[at] or _NOTHING
+        yield found
+        begin, row = end, row + len(found)
 
 
 def _in_lines(batch: Batch) -> tuple[bytes, Sequence[int]]:
@@ -130,19 +141,27 @@ def _in_lines(batch: Batch) -> tuple[bytes, Sequence[int]]:
     return b"\n".join([b"", *values]), odd  # type: ignore[list-item]
 
 
-class Amounts(dict[bytes, int]):
-    """The minor units of one currency, by an amount as a plain record writes it. Amounts come
-    again: each is worked out once."""
+class Amounts:
+    """Reads amounts of one currency, as a plain record writes them, in its minor units."""
 
     def __init__(self, currency: bytes) -> None:
-        super().__init__()
+        places = digits(currency.decode())
         self._currency = currency
+        self._scale = b"e%d" % places if places <= _MOST_EXACT_PLACES else None
 
-    def __missing__(self, text: bytes) -> int:
+    def read(self, texts: Sequence[bytes]) -> list[int]:
+        """All at once, as numbers in JSON with an exponent, which takes less than a table of those
+        that came before. What is behind the minor units is cut off: with up to three places, a
+        double is nearer to any amount than that is to the next unit."""
+        if self._scale is None:
+            return [*map(self.read_one, texts)]
+        numbers = _numbers(b"[%b%b]" % ((self._scale + b",").join(texts), self._scale))
+        return [*map(int, numbers)]
+
+    def read_one(self, text: bytes) -> int:
+        """One of them."""
         whole, _, fraction = text.partition(b".")
         amount, _ = _price(whole, fraction, self._currency)
-        if len(self) < _KEPT_AMOUNTS:
-            self[text] = amount
         return amount
 
 

@@ -175,7 +175,7 @@ def _stretch_from(
         return None
     shape = _shape(stamp_size, delta_size, middle)
     size = shape.head
-    heads = b"".join([record[:size] for record in records])
+    heads = b"".join(map(itemgetter(slice(size)), records))
     stamps = [heads[at::size] for at in range(_STAMP, _STAMP + stamp_size)]
     ends = [column.translate(_HIGH).find(0) for column in stamps[:-1]]
     ends.append(stamps[-1].translate(_HIGH).find(1))

@@ -1,9 +1,10 @@
 """Whole batches into Kafka: kafka-python 3.0.12, its batches filled many records at a time."""
 
-from collections import deque
+import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any, Protocol
 
 from kafka.partitioner import murmur2
@@ -18,6 +19,7 @@ from kafka_batch.client import Producer, never
 from kafka_batch.codec import HeaderBlock, Record, append_headers, encode, encode_tail
 
 _MOST_FRONT_BYTES: int = DefaultRecordBatchBuilder.MAX_RECORD_OVERHEAD
+_MOST_RECORDS = 1 << 13  # of a batch: offset deltas take two bytes, and can be written in place
 _MANY_BATCHES = 8
 _MOST_FRAME: int = DefaultRecordBatchBuilder.HEADER_STRUCT.size + _MOST_FRONT_BYTES
 
@@ -111,6 +113,35 @@ class BatchProducer(Producer):
     ) -> None:
         super().__init__(bootstrap_servers, give_up_at, **configs)
         self._whole_batches = whole_batches
+        self._holds = False
+        self._held: defaultdict[TopicPartition, deque[ProducerBatch]] = defaultdict(deque)
+
+    def hold(self) -> None:
+        """Keeps what is added from now on, in batches that are ready to be sent: it belongs to a
+        later Kafka transaction than the one that is about to be committed."""
+        self._holds = True
+
+    @property
+    def held(self) -> int:
+        """How many batches are kept."""
+        return sum(map(len, self._held.values()))
+
+    def release(self) -> None:
+        """Sends what was kept, and all that follows."""
+        self._holds = False
+        held, now = self.drop_held(), time.monotonic()
+        for partition, batches in held.items():
+            for batch in batches:
+                batch.created = batch.last_attempt = now  # its time begins
+            with self._queue(partition) as queue:
+                queue.extend(batches)
+        self._sender.wakeup()
+
+    def drop_held(self) -> dict[TopicPartition, deque[ProducerBatch]]:
+        """Forgets what was kept, and returns it."""
+        held = dict(self._held)
+        self._held.clear()
+        return held
 
     def extend(self, partition: TopicPartition, records: Iterable[Record]) -> None:
         """Adds records to the partition's open batch, and opens further ones as they fill up.
@@ -187,13 +218,16 @@ class BatchProducer(Producer):
                 queue.append(batch)
 
     @contextmanager
-    def _queue(self, partition: TopicPartition) -> Iterator[deque[Any]]:
-        """The partition's batches that are not sent, under their lock.
+    def _queue(self, partition: TopicPartition) -> Iterator[deque[ProducerBatch]]:
+        """The partition's batches that are not sent, under their lock; or those that are kept.
 
         The sender is woken where one was opened: the one before is full, or it must learn that
         there is one. In a Kafka transaction only where many wait: its end wakes the sender, and
         each time takes the time of a hundred records."""
         self.partition_count(partition.topic)  # the sender only looks for topics it was told of
+        if self._holds:
+            yield self._held[partition]
+            return
         is_transactional = self.config["transactional_id"] is not None
         if is_transactional:
             self._transaction_manager.maybe_add_partition_to_transaction(partition)
@@ -203,16 +237,16 @@ class BatchProducer(Producer):
             before = len(queue)
             yield queue
             waiting = len(queue)
+            for batch in islice(queue, before, None):
+                accumulator._incomplete.add(batch)
+                self._undelivered.append(batch)
         if waiting > before and (waiting >= _MANY_BATCHES or not is_transactional):
             self._sender.wakeup()
 
     def _open_batch(self, partition: TopicPartition) -> ProducerBatch:
         config = self.config
         records = MemoryRecordsBuilder(2, config["compression_attrs"], config["batch_size"])
-        batch = ProducerBatch(partition, records)
-        self._accumulator._incomplete.add(batch)
-        self._undelivered.append(batch)
-        return batch
+        return ProducerBatch(partition, records)
 
 
 def fill(records: MemoryRecordsBuilder, batch_size: int, rows: Rows, first: int = 0) -> int:
@@ -226,7 +260,8 @@ def fill(records: MemoryRecordsBuilder, batch_size: int, rows: Rows, first: int 
     base = builder._first_timestamp
     if base is not None and 2 * builder.size() > batch_size and not rows.suits(base):
         return first
-    stop = rows.fitting(first, batch_size - builder.size(), _MOST_FRONT_BYTES)
+    most: int = first + _MOST_RECORDS - records._next_offset
+    stop = min(most, rows.fitting(first, batch_size - builder.size(), _MOST_FRONT_BYTES))
     if base is None:
         stop = max(stop, first + 1)
         base = builder._first_timestamp = rows.base_of(first)

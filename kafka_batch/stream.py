@@ -27,7 +27,7 @@ from kafka_batch.errors import Hangs, StartAnew, StreamError, one_line, translat
 from kafka_batch.producer import BatchProducer
 
 IDLE_WAIT_MS = 500
-_MOST_KEPT = 64  # calls: so far reading and judging run ahead of a commit
+_MOST_HELD = 16  # batches: so far reading and judging run ahead of a commit
 _METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 6.0  # within the Kafka transaction's own time-out
 _LOOKUP_S = 25.0  # where no network is, a name is looked up for 5 to 20 s (`man resolv.conf`)
@@ -100,7 +100,6 @@ class Stream:
         self._committer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._commit: Future[None] | None = None  # that runs
         self._commit_began = 0.0
-        self._kept: list[Callable[[], None]] = []  # forwarded while a commit runs
         self._member: ConsumerGroupMetadata | None = None
         self._failure: StreamError | None = None
         self._predecessor = member_id
@@ -122,7 +121,7 @@ class Stream:
         Raises:
             StreamError: the stream must be closed.
         """
-        ahead = self._caught_up or len(self._kept) >= _MOST_KEPT  # far enough
+        ahead = self._caught_up or self._producer.held >= _MOST_HELD  # far enough
         if self._commit is not None and (ahead or self._commit.done()):
             self._finish_commit()
         if self._commit is None and self._is_due():
@@ -220,7 +219,7 @@ class Stream:
         Raises:
             Hangs: a thread of the client did not end and could still send: the process must.
         """
-        self._kept.clear()
+        self._producer.drop_held()
         try:
             self._finish_commit()
         except StreamError as error:
@@ -294,11 +293,10 @@ class Stream:
     # -- sending
 
     def _send(self, sending: Callable[[], None]) -> None:
-        if self._commit is not None and not self._commit.done():
-            self._kept.append(sending)
-            return
-        self._finish_commit()
-        self._begin()
+        if self._commit is not None and self._commit.done():
+            self._finish_commit()
+        if self._commit is None:
+            self._begin()
         with translated(self._config.instance_id):
             sending()
 
@@ -316,6 +314,7 @@ class Stream:
         if self._config.guarantee is Guarantee.EXACTLY_ONCE:
             self._begin()
             offsets, self._offsets, self._begun = self._offsets, {}, False
+            self._producer.hold()
             self._commit = self._committer.submit(self._flush, offsets, _COMMIT_TIMEOUT_S)
             return
         with translated(self._config.instance_id):  # here: it takes the consumer as well
@@ -337,15 +336,13 @@ class Stream:
             with translated(self._config.instance_id):
                 self._commit.result()
             self._settle()
-        with translated(self._config.instance_id):
-            self._send_kept()
+            self._send_held()
 
-    def _send_kept(self) -> None:
-        if self._kept:
+    def _send_held(self) -> None:
+        if self._producer.held:
             self._begin()
-            kept, self._kept = self._kept, []
-            for sending in kept:
-                sending()
+        with translated(self._config.instance_id):
+            self._producer.release()
 
     def _flush(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], timeout_s: float) -> None:
         """Delivers everything, and for exactly once ends the Kafka transaction."""
@@ -381,10 +378,10 @@ class Stream:
             if self._commit is not None:
                 self._commit.result(_HAND_OVER_TIMEOUT_S)
                 self._settle()
+                self._send_held()
             if self._offsets:
                 self._commit_began = time.monotonic()
                 self._before()
-                self._send_kept()
                 self._begin()
                 self._flush(self._offsets, _HAND_OVER_TIMEOUT_S)
                 if self._config.guarantee is Guarantee.AT_LEAST_ONCE:

@@ -65,7 +65,7 @@ def new_stream() -> None:
             finish(self)
         except StreamError:
             self._commit, self._begun = None, False
-            self._kept.clear()
+            self._producer.drop_held()
             self._producer.abort(30)
 
     Stream._finish_commit = go_on  # type: ignore[method-assign]

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import chain
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rulebooks import of_large_amounts
 
+from detector.money import digits
 from detector.rules import INNOCENT, Rules
 from detector.transaction import (
     UNSCREENED,
+    Amounts,
     Screen,
     Transaction,
     parse,
@@ -115,11 +118,50 @@ def test_where_producers_write_spaces_and_others_do_not_each_value_is_read_all_t
     mixed = [value_of("1"), spaced(value_of("1")), value_of("2")]
     for values in mixed, mixed[1:]:
         held = Screen(Decimal(900)).held(batch_of(values))
-        fields = read_fields(batch_of(values))
+        fields = chain.from_iterable(read_fields(batch_of(values)))
         for value, its_held, its_fields in zip(values, held, fields, strict=True):
             alike = value.startswith(b'{"source": ') == values[0].startswith(b'{"source": ')
             assert its_held == (b"" if alike else UNSCREENED + value)
             assert its_fields[4] == (b"" if alike else value)
+
+
+def test_fields_are_read_some_at_a_time_of_all_values_in_their_order() -> None:
+    values: list[bytes | None] = [value_of(f"{number}") for number in range(4_000)]
+    values[1], values[999], values[1_000], values[3_999] = None, b"none", b"in\nlines", b""
+    chunks = [*read_fields(batch_of(values))]
+    assert len(chunks) > 3
+    for row, (value, its_fields) in enumerate(
+        zip(values, chain.from_iterable(chunks), strict=True)
+    ):
+        if row in (1, 999, 1_000, 3_999):
+            assert its_fields[4] == (value or b"\n")
+        else:
+            assert its_fields[2:] == (b"%d" % row, b"USD", b"")
+
+
+@given(
+    amounts=st.lists(
+        st.tuples(st.integers(0, 10**12 - 1), st.from_regex("[0-9]{0,4}", fullmatch=True)),
+        min_size=1,
+    ),
+    currency=st.sampled_from([b"USD", b"JPY", b"KWD", b"CLF"]),
+)
+@example(amounts=[(10**12 - 1, "9999"), (10**12 - 1, "99")], currency=b"USD")
+@example(amounts=[(10**12 - 1, "9999")], currency=b"JPY")
+@example(amounts=[(10**12 - 1, "9999"), (0, "0009")], currency=b"KWD")
+@example(amounts=[(10**12 - 1, "9999")], currency=b"CLF")
+@settings(deadline=None, max_examples=1_000)
+def test_amounts_that_are_read_at_once_are_what_each_of_them_is(
+    amounts: list[tuple[int, str]], currency: bytes
+) -> None:
+    texts = [
+        b"%d.%b" % (whole, part.encode()) if part else b"%d" % whole for whole, part in amounts
+    ]
+    places = digits(currency.decode())
+    exact = [int(f"{whole}{part.ljust(places, '0')[:places]}") for whole, part in amounts]
+    read = Amounts(currency)
+    assert read.read(texts) == exact
+    assert [*map(read.read_one, texts)] == exact
 
 
 def test_what_is_no_price_is_refused() -> None:
