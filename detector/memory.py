@@ -22,6 +22,7 @@ Saved = tuple[bytes, bytes | None]
 """An account and what it is saved as; nothing for one that is forgotten."""
 
 FORMAT = 2
+_AT_ONCE = 256  # accounts
 MANIFEST_KEY = b"#manifest"  # no account has a # in its name
 
 
@@ -134,15 +135,18 @@ class Memory:
 
     # -- saving
 
-    def save(self, now_s: float, partitions: int = 1) -> list[Saved]:
-        """What is to be saved as of `next_offset`, in a commit of so many partitions; `now_s` is
-        monotonic."""
+    def save(self, now_s: float, partitions: int = 1) -> Iterator[list[Saved]]:
+        """What is to be saved as of `next_offset`, in a commit of so many partitions, some at a
+        time, which stay in the processor's cache until they are sent. It is saved as it is taken;
+        `now_s` is monotonic."""
         until = max(self.next_offset - self._bounds.replay_records, self._reached(now_s))
-        due = [*islice(self._due(until), -(-self._bounds.a_commit // partitions))]
-        void: list[Saved] = [(source, None) for source in self._void]
-        self._void.clear()
-        saved = [self._save(source, account) for source, account in due]
-        return [*void, *saved, *self._drop()]
+        void, self._void = self._void, []
+        yield [(source, None) for source in void]
+        left = -(-self._bounds.a_commit // partitions)
+        while due := [*islice(self._due(until), min(left, _AT_ONCE))]:
+            left -= len(due)
+            yield [self._save(source, account) for source, account in due]
+        yield [*self._drop()]
 
     def manifest(self) -> Manifest:
         """Goes with every commit, behind what `save` gave."""
@@ -179,8 +183,9 @@ class Memory:
         packed = self.layout.packed(account, self.next_offset)
         del self.hot[source]
         self._warm[source] = account
-        self._stored += not account[STORED]
-        account[STORED] = True
+        if not account[STORED]:
+            account[STORED] = True
+            self._stored += 1
         return source, packed
 
     def _drop(self) -> Iterator[Saved]:

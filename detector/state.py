@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import structlog
 
-from detector.memory import MANIFEST_KEY, Bounds, Memory
+from detector.memory import MANIFEST_KEY, Bounds, Memory, Saved
 from detector.restoring import Restoring, StateConfig
 from detector.rules import Rules
-from kafka_batch import NO_TIMESTAMP, PartitionReader, Record, Stream
+from kafka_batch import NO_TIMESTAMP, PartitionReader, Stream
 
 log = structlog.get_logger("detector")
 _LEAST_PATIENCE_S, _MOST_PATIENCE_S = 1.0, 16.0
@@ -130,12 +130,13 @@ class State:
         for partition in offsets:
             memory = self.memories[partition]
             # Which also keeps it within its bounds.
-            saved = memory.save(time.monotonic(), len(offsets))
-            if self._config is None:
-                continue
-            records: list[Record] = [(NO_TIMESTAMP, source, packed, ()) for source, packed in saved]
-            manifest = _encode(memory.manifest())
-            records.append((NO_TIMESTAMP, MANIFEST_KEY, manifest, ()))
+            for saved in memory.save(time.monotonic(), len(offsets)):
+                self._send(stream, partition, saved)
+            self._send(stream, partition, [(MANIFEST_KEY, _encode(memory.manifest()))])
+
+    def _send(self, stream: Stream, partition: int, saved: Sequence[Saved]) -> None:
+        if self._config is not None:
+            records = [(NO_TIMESTAMP, source, packed, ()) for source, packed in saved]
             stream.send(self._config.topic, partition, records)
 
     def switch(self, rules: Rules) -> None:

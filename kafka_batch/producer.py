@@ -153,14 +153,11 @@ class BatchProducer(Producer):
         Raises:
             KafkaTimeoutError: the topic is not known, and no broker says more in time.
         """
-        if self._whole_batches:
-            timestamps, tails = [], []
-            for timestamp, key, value, headers in records:
-                timestamps.append(timestamp)
-                tails.append(encode_tail(key, value, headers))
-            self._extend_encoded(partition, Tails(timestamps, tails))
-        else:
+        if not self._whole_batches:
             self._extend_one_by_one(partition, records)
+        elif known := [*records]:
+            timestamps, *columns = zip(*known, strict=True)
+            self._extend_encoded(partition, Tails(timestamps, [*map(encode_tail, *columns)]))
 
     def forward(
         self,

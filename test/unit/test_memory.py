@@ -1,6 +1,7 @@
 """What is remembered of a partition's accounts: what is saved when, and taken up again."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import pytest
 from rulebooks import shipped
@@ -32,6 +33,10 @@ def put_in(memory: Memory, saved: Sequence[Saved]) -> None:
     assert memory.load(sources, packed) is None
 
 
+def all_saved(memory: Memory, now_s: float, partitions: int = 1) -> list[Saved]:
+    return [*chain.from_iterable(memory.save(now_s, partitions))]
+
+
 def names(saved: list[Saved]) -> list[bytes]:
     return [source for source, packed in saved if packed is not None]
 
@@ -40,16 +45,16 @@ def test_with_a_bound_of_nothing_all_is_saved_at_every_commit() -> None:
     memory = a_memory(replay_records=0)
     pay(memory, b"a", 0)
     pay(memory, b"b", 1)
-    assert names(memory.save(now_s=0)) == [b"a", b"b"]
+    assert names(all_saved(memory, now_s=0)) == [b"a", b"b"]
     assert memory.manifest() == Manifest(as_of=2, low=2, rules_version="", accounts=2)
-    assert memory.save(now_s=0) == []
+    assert all_saved(memory, now_s=0) == []
 
 
 def test_accounts_that_were_touched_longest_ago_are_saved_past_the_bound() -> None:
     memory = a_memory(replay_records=2)
     for offset, source in enumerate([b"a", b"b", b"c", b"a"]):
         pay(memory, source, offset)
-    assert names(memory.save(now_s=0)) == [b"a", b"b"]
+    assert names(all_saved(memory, now_s=0)) == [b"a", b"b"]
     assert memory.manifest().low == 2
     assert list(memory.hot) == [b"c"]
 
@@ -57,37 +62,37 @@ def test_accounts_that_were_touched_longest_ago_are_saved_past_the_bound() -> No
 def test_an_account_that_is_touched_again_is_saved_again() -> None:
     memory = a_memory(replay_records=0)
     pay(memory, b"a", 0)
-    memory.save(now_s=0)
+    all_saved(memory, now_s=0)
     pay(memory, b"a", 1)
     assert memory.hot[b"a"][NUMBER] == 2
-    assert names(memory.save(now_s=0)) == [b"a"]
+    assert names(all_saved(memory, now_s=0)) == [b"a"]
     assert memory.manifest().accounts == 1
 
 
 def test_where_little_comes_in_accounts_are_saved_after_the_interval() -> None:
     memory = a_memory(interval_ms=10_000)
     pay(memory, b"a", 0)
-    assert memory.save(now_s=100.0) == []
+    assert all_saved(memory, now_s=100.0) == []
     pay(memory, b"b", 1)
-    assert memory.save(now_s=109.9) == []
-    assert names(memory.save(now_s=110.1)) == [b"a"]
-    assert names(memory.save(now_s=120.0)) == [b"b"]
+    assert all_saved(memory, now_s=109.9) == []
+    assert names(all_saved(memory, now_s=110.1)) == [b"a"]
+    assert names(all_saved(memory, now_s=120.0)) == [b"b"]
 
 
 def test_a_commit_saves_so_many_accounts_at_the_most() -> None:
     memory = a_memory(replay_records=0, a_commit=4)
     for offset, source in enumerate([b"a", b"b", b"c"]):
         pay(memory, source, offset)
-    assert names(memory.save(now_s=0, partitions=2)) == [b"a", b"b"]
+    assert names(all_saved(memory, now_s=0, partitions=2)) == [b"a", b"b"]
     assert memory.manifest().low == 2
-    assert names(memory.save(now_s=0, partitions=2)) == [b"c"]
+    assert names(all_saved(memory, now_s=0, partitions=2)) == [b"c"]
 
 
 def test_accounts_past_what_is_kept_are_dropped_and_those_that_are_new_may_lack_a_history() -> None:
     memory = a_memory(replay_records=0, accounts=2)
     for offset, source in enumerate([b"a", b"b", b"c"]):
         pay(memory, source, offset, time_ms=1_000 * offset)
-    assert [source for source, packed in memory.save(now_s=0) if packed is None] == [b"a"]
+    assert [source for source, packed in all_saved(memory, now_s=0) if packed is None] == [b"a"]
     assert (memory.dropped, len(memory)) == (1, 2)
     assert memory.manifest().accounts == 2
     pay(memory, b"a", 3, time_ms=5_000)
@@ -98,7 +103,7 @@ def test_accounts_past_what_is_kept_are_dropped_and_those_that_are_new_may_lack_
 def test_what_was_saved_is_taken_up_where_it_was_left() -> None:
     before, after = a_memory(replay_records=0), a_memory()
     pay(before, b"a", 0)
-    put_in(after, before.save(now_s=0))
+    put_in(after, all_saved(before, now_s=0))
     assert after.loaded(before.manifest()) is None
     assert after.touch_again(b"a", 0, b"USD", 0) is None
     assert list(after.hot) == []
@@ -113,14 +118,14 @@ def test_what_was_replayed_is_saved_with_the_next_commit() -> None:
         memory.touch_again(source, 0, b"USD", offset)
     memory.restored(2)
     pay(memory, b"c", 2)
-    assert names(memory.save(now_s=100.0)) == [b"a", b"b"]
+    assert names(all_saved(memory, now_s=100.0)) == [b"a", b"b"]
     assert memory.manifest().low == 2
 
 
 def test_an_account_that_was_saved_takes_up_the_payments_that_came_after() -> None:
     before, after = a_memory(replay_records=0), a_memory()
     pay(before, b"a", 0)
-    put_in(after, before.save(now_s=0))
+    put_in(after, all_saved(before, now_s=0))
     account = after.touch_again(b"a", 0, b"USD", 1)
     assert account is after.hot[b"a"]
     assert account[NUMBER] == 1
@@ -131,14 +136,14 @@ def test_of_those_saved_accounts_that_were_not_touched_since_a_restart_are_dropp
     before, after = a_memory(replay_records=0), a_memory(replay_records=0, accounts=2)
     for offset, source in enumerate([b"a", b"b"]):
         pay(before, source, offset, time_ms=1_000)
-    put_in(after, before.save(now_s=0))
+    put_in(after, all_saved(before, now_s=0))
     assert after.loaded(before.manifest()) is None
     pay(after, b"a", 2, time_ms=2_000)
     pay(after, b"c", 3, time_ms=3_000)
-    assert after.save(now_s=0)[-1] == (b"b", None)
+    assert all_saved(after, now_s=0)[-1] == (b"b", None)
     assert (after.dropped, after.dropped_until, after.manifest().accounts) == (1, 1_000, 2)
     pay(after, b"d", 4, time_ms=4_000)
-    assert after.save(now_s=0)[-1] == (b"a", None)
+    assert all_saved(after, now_s=0)[-1] == (b"a", None)
     assert (after.dropped, after.dropped_until, after.manifest().accounts) == (2, 2_000, 2)
 
 
@@ -178,7 +183,7 @@ def test_where_other_rules_take_over_accounts_are_as_if_those_had_been_in_force_
             remember(switched, old, offset)
             remember(all_along, new, offset)
         if is_saved:
-            switched.save(now_s=0)
+            all_saved(switched, now_s=0)
         switched.switch(new.layout)
         for offset in range(4, 12):
             assert remember(switched, new, offset) == remember(all_along, new, offset)
@@ -191,7 +196,7 @@ def test_an_account_that_has_not_paid_since_other_rules_took_over_is_saved_all_t
         remember(switched, old, offset)
         remember(stayed, old, offset)
     switched.switch(new.layout)
-    assert switched.save(now_s=0) == stayed.save(now_s=0)
+    assert all_saved(switched, now_s=0) == all_saved(stayed, now_s=0)
 
 
 def test_a_topic_that_lacks_accounts_is_found_out() -> None:
@@ -225,5 +230,5 @@ def test_where_the_input_is_another_all_is_forgotten_in_the_topic_too() -> None:
     memory.start_over()
     pay(memory, b"a", 0)
     assert memory.hot[b"a"][NUMBER] == 1
-    assert memory.save(now_s=0) == [(b"a", None)]
+    assert all_saved(memory, now_s=0) == [(b"a", None)]
     assert memory.manifest().accounts == 0
