@@ -101,7 +101,7 @@ STREAMS_DEFAULT = System(
 STREAMS = replace(
     STREAMS_DEFAULT,
     name="Kafka Streams",
-    settings="exactly_once_v2, one thread, Jackson's streaming parser, batch.size 256 kB, "
+    settings="exactly_once_v2, one thread, Jackson's streaming parser, batch.size 512 kB, "
     "linger.ms 100, max.poll.records 10,000, fetches of 4 MB a partition, heap 1 GB, parallel GC",
     prepare=_streams("-Xmx1g", "-XX:+UseParallelGC"),
     variables={**_EVERY, "TUNED": "1"},

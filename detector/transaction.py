@@ -7,7 +7,6 @@ regular expression; whatever that doesn't match is read with care (`detector.car
 """
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -47,7 +46,7 @@ def _fields(space: str) -> str:
 _SPACED = b'\n{"source": '
 _SPACES = ("", " ")
 _FIELD_LINES = [re.compile(f"\n(?:{_fields(space)}|(.+))$".encode(), re.M) for space in _SPACES]
-_AT_ONCE = 1 << 16  # bytes
+_AT_ONCE = 1_000
 _MOST_EXACT_PLACES = 3
 _numbers = msgspec.json.Decoder(list[float]).decode
 _NOTHING = b"\n"  # stands for a value of no bytes, or none
@@ -113,32 +112,30 @@ them, and all of the value behind."""
 
 def read_fields(batch: Batch) -> Iterator[Sequence[Fields]]:
     """The fields of all values of a batch, some hundred at a time: of one call, which takes a third
-    of what a call for each would, and of few enough to stay in the processor's cache."""
-    lines, odd = _in_lines(batch)
-    pattern = _FIELD_LINES[lines.startswith(_SPACED)]
-    begin = row = 0
-    while begin < len(lines):
-        end = lines.find(b"\n", begin + _AT_ONCE)
-        end = len(lines) if end < 0 else end
-        found: list[Fields] = pattern.findall(lines, begin, end)
-        for at in odd[bisect_left(odd, row) : bisect_left(odd, row + len(found))]:
-            found[at - row] = b"", b"", b"", b"", batch.values[at] or _NOTHING
+    of what a call for each would."""
+    for first, lines, odd in _in_lines(batch):
+        found: list[Fields] = _FIELD_LINES[lines.startswith(_SPACED)].findall(lines)
+        for row in odd:
+            found[row - first] = b"", b"", b"", b"", batch.values[row] or _NOTHING
         yield found
-        begin, row = end, row + len(found)
 
 
-def _in_lines(batch: Batch) -> tuple[bytes, Sequence[int]]:
-    """The values as one text, each behind a line feed; and the rows of those that can't stand in
-    one, which are no bytes, none at all, or several lines. Something that is no transaction does.
-    """
-    lines = batch.joined_values(b"\n")
-    if lines is not None:
-        return lines, ()
-    values = [*batch.values]
-    odd = [row for row, value in enumerate(values) if not value or b"\n" in value]
-    for row in odd:
-        values[row] = _A_LINE
-    return b"\n".join([b"", *values]), odd  # type: ignore[list-item]
+def _in_lines(batch: Batch) -> Iterator[tuple[int, bytes, Sequence[int]]]:
+    """The values, so many at a time as stay in the processor's cache: the first row, the values as
+    one text, each behind a line feed; and the rows of those that can't stand in one, which are no
+    bytes, none at all, or several lines. Something that is no transaction does."""
+    for first in range(0, len(batch), _AT_ONCE):
+        rows = slice(first, first + _AT_ONCE)
+        lines = batch.joined_values(b"\n", rows)
+        if lines is not None:
+            yield first, lines, ()
+            continue
+        values = [*batch.values[rows]]
+        odd = [n for n, value in enumerate(values) if not value or b"\n" in value]
+        for n in odd:
+            values[n] = _A_LINE
+        text = b"\n".join([b"", *values])  # type: ignore[list-item]
+        yield first, text, [first + n for n in odd]
 
 
 class Amounts:
@@ -182,10 +179,11 @@ class Screen:
         Of another plain transaction it is the text from the amount on (`parse_price`); of
         anything else it begins with a line feed.
         """
-        lines, odd = _in_lines(batch)
-        held: list[bytes] = self._lines[lines.startswith(_SPACED)].findall(lines)
-        for row in odd:
-            held[row] = UNSCREENED
+        held: list[bytes] = []
+        for _, lines, odd in _in_lines(batch):
+            held += self._lines[lines.startswith(_SPACED)].findall(lines)
+            for row in odd:
+                held[row] = UNSCREENED
         return held
 
 

@@ -239,19 +239,20 @@ class Alike:
         return self._behind(self._middle, self._end[:1])
 
     def _behind(self, skipped: int, end: bytes) -> list[bytes]:
-        return [body + end for body in self._bodies(skipped)]
+        return [body + end for body in self._bodies(skipped, 0, len(self._records))]
 
-    def _bodies(self, skipped: int) -> list[bytes]:
-        """Of each tail all behind so many bytes, up to the end."""
+    def _bodies(self, skipped: int, first: int, stop: int) -> list[bytes]:
+        """Of these tails all behind so many bytes, up to the end."""
         bodies: list[bytes] = []
         for stretch in self._stretches:
             behind = itemgetter(slice(stretch.front + skipped, None))
-            bodies += map(behind, self._records[stretch.first : stretch.end])
+            bodies += map(behind, self._records[max(first, stretch.first) : min(stop, stretch.end)])
         return bodies
 
-    def joined_values(self, separator: bytes) -> bytes | None:
+    def joined_values(self, separator: bytes, rows: slice) -> bytes | None:
         """As `Batch.joined_values`."""
-        last, bodies = self._end[:1], self._bodies(self._middle)
+        first, stop, _ = rows.indices(len(self._records))
+        last, bodies = self._end[:1], self._bodies(self._middle, first, stop)
         bodies.append(b"")
         if separator in last.join(bodies):
             return None

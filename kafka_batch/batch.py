@@ -56,9 +56,9 @@ class Batch(Protocol):
     def time_span(self) -> tuple[int, int]:
         """No timestamp is before the first of these, and none after the second."""
 
-    def joined_values(self, separator: bytes) -> bytes | None:
-        """All values in a row, the separator before each; None where one of them has it in it, is
-        null, or has no bytes."""
+    def joined_values(self, separator: bytes, rows: slice) -> bytes | None:
+        """The values of these rows one after the other, the separator before each; None where one
+        of them has it in it, is null, or has no bytes."""
 
     def __len__(self) -> int: ...
 
@@ -82,8 +82,8 @@ class _FromColumns:
     def time_span(self: Batch) -> tuple[int, int]:
         return min(self.timestamps), max(self.timestamps)
 
-    def joined_values(self: Batch, separator: bytes) -> bytes | None:
-        values = self.values
+    def joined_values(self: Batch, separator: bytes, rows: slice) -> bytes | None:
+        values = self.values[rows]
         joined = separator.join([b"", *values]) if all(values) else b""  # type: ignore[list-item]
         return joined if joined and joined.count(separator) == len(values) else None
 
@@ -164,8 +164,8 @@ class AlikeBatch:
     def time_span(self) -> tuple[int, int]:
         return self.alike.time_span
 
-    def joined_values(self, separator: bytes) -> bytes | None:
-        return self.alike.joined_values(separator)
+    def joined_values(self, separator: bytes, rows: slice) -> bytes | None:
+        return self.alike.joined_values(separator, rows)
 
 
 class EncodedBatch(_FromColumns):

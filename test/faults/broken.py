@@ -66,6 +66,7 @@ def new_stream() -> None:
         except StreamError:
             self._commit, self._begun = None, False
             self._producer.drop_held()
+            self._producer.release()
             self._producer.abort(30)
 
     Stream._finish_commit = go_on  # type: ignore[method-assign]

@@ -3,6 +3,7 @@ chosen of them are written as the codec writes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -58,13 +59,14 @@ def same(alike: Alike, decoded: Columns) -> None:
     assert earliest <= min(decoded.timestamps)
     assert latest == max(decoded.timestamps)
     assert alike.largest >= max(map(len, decoded.tails))
-    for separator in (b"\n", b"a"):
-        joined = alike.joined_values(separator)
-        if any(separator in (value or b"") for value in decoded.values):
+    for separator, rows in product((b"\n", b"a"), (slice(0, 999_999), slice(0, 70), slice(60, 90))):
+        its_values = decoded.values[rows]
+        joined = alike.joined_values(separator, rows) if its_values else None
+        if any(separator in (value or b"") for value in its_values) or not its_values:
             assert joined is None
         else:
             assert joined is not None
-            assert joined.split(separator) == [b"", *decoded.values]
+            assert joined.split(separator) == [b"", *its_values]
 
 
 @pytest.mark.parametrize(
@@ -243,6 +245,20 @@ def test_headers_that_make_a_record_too_large_are_left_to_the_codec() -> None:
     alike = Written.of(records(20)).cut()
     assert alike
     assert alike.chosen([0, 1], [None, HeaderBlock.of([("large", b"x" * 8_000)])]) is None
+
+
+def test_a_batch_takes_no_more_records_than_have_offset_deltas_of_two_bytes() -> None:
+    builder = MemoryRecordsBuilder(2, 0, 1 << 20)
+    alike = Written.of(records(5_000)).cut()
+    assert alike
+    rows = alike.chosen(AllBut(5_000, []), None)
+    assert rows
+    assert fill(builder, 1 << 20, rows) == 5_000
+    assert fill(builder, 1 << 20, rows) == 8_192 - 5_000
+    assert fill(builder, 1 << 20, rows) == 0
+    builder.close()
+    (batch,) = MemoryRecords(builder.buffer())
+    assert [record.offset for record in batch] == [*range(8_192)]
 
 
 @pytest.mark.parametrize("size", [300, 5_000, 20_000, 1 << 20])

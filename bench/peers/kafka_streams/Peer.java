@@ -249,7 +249,7 @@ public final class Peer {
       settings.put("commit.interval.ms", variables.get("COMMIT_INTERVAL_MS"));
     }
     if (variables.containsKey("TUNED")) {
-      settings.put("producer.batch.size", 256 << 10);
+      settings.put("producer.batch.size", 512 << 10);
       settings.put("producer.linger.ms", 100);
       settings.put("producer.buffer.memory", 128 << 20);
       settings.put("consumer.max.poll.records", 10_000);
