@@ -4,7 +4,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from typing import Any, Protocol
 
 from kafka.partitioner import murmur2
@@ -122,9 +122,10 @@ class BatchProducer(Producer):
         self._holds = True
 
     @property
-    def held(self) -> int:
-        """How many batches are kept."""
-        return sum(map(len, self._held.values()))
+    def held_bytes(self) -> int:
+        """How much is kept."""
+        batches = chain.from_iterable(self._held.values())
+        return sum(batch.records.size_in_bytes() for batch in batches)
 
     def release(self) -> None:
         """Sends what was kept, and all that follows."""

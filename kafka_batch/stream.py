@@ -27,7 +27,7 @@ from kafka_batch.errors import Hangs, StartAnew, StreamError, one_line, translat
 from kafka_batch.producer import BatchProducer
 
 IDLE_WAIT_MS = 500
-_MOST_HELD = 16  # batches: so far reading and judging run ahead of a commit
+_MOST_HELD_BYTES = 8 << 20  # so far reading and judging run ahead of a commit
 _METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 6.0  # within the Kafka transaction's own time-out
 _LOOKUP_S = 25.0  # where no network is, a name is looked up for 5 to 20 s (`man resolv.conf`)
@@ -121,7 +121,7 @@ class Stream:
         Raises:
             StreamError: the stream must be closed.
         """
-        ahead = self._caught_up or self._producer.held >= _MOST_HELD  # far enough
+        ahead = self._caught_up or self._producer.held_bytes >= _MOST_HELD_BYTES
         if self._commit is not None and (ahead or self._commit.done()):
             self._finish_commit()
         if self._commit is None and self._is_due():
@@ -339,7 +339,7 @@ class Stream:
             self._send_held()
 
     def _send_held(self) -> None:
-        if self._producer.held:
+        if self._producer.held_bytes:
             self._begin()
         with translated(self._config.instance_id):
             self._producer.release()
