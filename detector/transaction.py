@@ -111,7 +111,7 @@ them, and all of the value behind."""
 
 
 def read_fields(batch: Batch) -> Iterator[Sequence[Fields]]:
-    """The fields of all values of a batch, some hundred at a time: of one call, which takes a third
+    """The fields of all values of a batch, a thousand at a time: of one call, which takes a third
     of what a call for each would."""
     for first, lines, odd in _in_lines(batch):
         found: list[Fields] = _FIELD_LINES[lines.startswith(_SPACED)].findall(lines)

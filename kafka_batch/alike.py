@@ -21,7 +21,8 @@ from kafka_batch.codec import HeaderBlock, is_dense, is_key_size, size_at
 
 _T = TypeVar("_T")
 
-_FEWEST, _MOST = 16, 1 << 13  # records, whose offset deltas take two bytes
+_MOST = 1 << 13  # from here on, a number takes more than two bytes
+_FEWEST, MOST_RECORDS = 16, _MOST  # of a batch: deltas of two bytes can be written in place
 _MOST_STRETCHES = 8
 _LEAST_SIZE, _MOST_SIZE = 64, 255  # of a record, so that sizes are bytes
 _MOST_STAMP = 3  # bytes of a timestamp delta: up to 17 minutes
@@ -44,7 +45,7 @@ def _two_bytes(numbers: Iterable[int]) -> tuple[bytes, bytes]:
 
 
 # The bytes of offset deltas by their place, by how many they are.
-_DELTAS = {1: (bytes(range(0, 128, 2)),), 2: _two_bytes(range(_MOST))}
+_DELTAS = {1: (bytes(range(0, 128, 2)),), 2: _two_bytes(range(MOST_RECORDS))}
 _LENGTHS = [*map(codec.varint, range(_MOST))]
 _WORDS = [int.from_bytes(encoded, "little") for encoded in _LENGTHS]
 _FORMS = {1: "B", 2: "H"}  # what writes a word, by how many bytes it is
@@ -124,7 +125,7 @@ def cut(
     than 64 bytes or more than 200 or so, or another last byte, a timestamp is before the batch's
     first, there are too few records, offsets are missing, or these bytes are no such records.
     """
-    if not _FEWEST <= count <= min(_MOST, len(encoded) // _LEAST_FRONT):
+    if not _FEWEST <= count <= min(MOST_RECORDS, len(encoded) // _LEAST_FRONT):
         return None
     if not is_dense(count, base_offset, last_offset, base_timestamp):
         return None
@@ -168,7 +169,7 @@ def _stretch_from(
     first: int, all_records: Sequence[bytes], sizes: bytes, key_size: int, middle: int
 ) -> tuple[_Stretch, Sequence[int]] | None:
     """As `_stretches`, of the one that begins there."""
-    delta_size, bound = (1, _SHORT_DELTAS) if first < _SHORT_DELTAS else (2, _MOST)
+    delta_size, bound = (1, _SHORT_DELTAS) if first < _SHORT_DELTAS else (2, MOST_RECORDS)
     records = all_records[first:bound]
     stamp_size = size_at(records[0], _STAMP)
     if stamp_size > _MOST_STAMP:
@@ -357,7 +358,7 @@ class AlikeRows:
         records, zigzags = self._records[first:stop], self._zigzags[first:stop]
         front, first_delta, end_delta, end = stretch.front, first + behind, stop + behind, self._end
         delta_size, shift = 1 if end_delta <= _SHORT_DELTAS else 2, self._base - base
-        fits = delta_size == stretch.delta_size and end_delta <= _MOST
+        fits = delta_size == stretch.delta_size and end_delta <= MOST_RECORDS
         if not fits or (shift and not self._take(stretch.stamp_size, zigzags, shift)):
             tails = [record[front:] + end for record in records]
             buffer += codec.encode(tails, _timestamps(zigzags, self._base), base, first_delta)
@@ -374,10 +375,12 @@ class AlikeRows:
 
     def _take(self, size: int, zigzags: Sequence[int], shift: int) -> bool:
         """Whether timestamp deltas take so many bytes once they are shifted, and are `_WORDS`."""
+        if size not in _FORMS:
+            return False
         least, end = (0, _SHORT_DELTAS) if size == 1 else (_SHORT_DELTAS, _MOST)
-        fit = least <= shift and (self._latest >> 1) + shift < end
-        fit = fit or (least <= (min(zigzags) >> 1) + shift and (max(zigzags) >> 1) + shift < end)
-        return fit and size in _FORMS
+        if least <= shift and (self._latest >> 1) + shift < end:  # all of the batch do
+            return True
+        return least <= (min(zigzags) >> 1) + shift and (max(zigzags) >> 1) + shift < end
 
 
 def _shifted(zigzags: Sequence[int], shift: int, size: int) -> Sequence[int]:

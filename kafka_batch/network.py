@@ -199,9 +199,9 @@ class EagerTransport(KafkaTCPTransport):
     def _fill_the_answer(self, sock: socket.socket) -> None:
         """Receives an answer that has begun to come into where the parser expects it: all but the
         last byte, which the parser waits for."""
-        parser = self._protocol.parser
-        if parser._receiving:
-            answer = parser._rbuffer
+        protocol = self._protocol.parser
+        if protocol._receiving:
+            answer = protocol._rbuffer
             with memoryview(answer) as place:
                 while answer.tell() < len(answer) - 1:
                     received = sock.recv_into(place[answer.tell() : -1])

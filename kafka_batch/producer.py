@@ -13,13 +13,12 @@ from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
-from kafka_batch.alike import last_within, pick
+from kafka_batch.alike import MOST_RECORDS, last_within, pick
 from kafka_batch.batch import Batch
 from kafka_batch.client import Producer, never
 from kafka_batch.codec import HeaderBlock, Record, append_headers, encode, encode_tail
 
 _MOST_FRONT_BYTES: int = DefaultRecordBatchBuilder.MAX_RECORD_OVERHEAD
-_MOST_RECORDS = 1 << 13  # of a batch: offset deltas take two bytes, and can be written in place
 _MANY_BATCHES = 8
 _MOST_FRAME: int = DefaultRecordBatchBuilder.HEADER_STRUCT.size + _MOST_FRONT_BYTES
 
@@ -136,7 +135,8 @@ class BatchProducer(Producer):
                 batch.created = batch.last_attempt = now  # its time begins
             with self._queue(partition) as queue:
                 queue.extend(batches)
-        self._sender.wakeup()
+        if held:
+            self._sender.wakeup()
 
     def drop_held(self) -> dict[TopicPartition, deque[ProducerBatch]]:
         """Forgets what was kept, and returns it."""
@@ -258,12 +258,11 @@ def fill(records: MemoryRecordsBuilder, batch_size: int, rows: Rows, first: int 
     base = builder._first_timestamp
     if base is not None and 2 * builder.size() > batch_size and not rows.suits(base):
         return first
-    most: int = first + _MOST_RECORDS - records._next_offset
+    most: int = first + MOST_RECORDS - records._next_offset
     stop = min(most, rows.fitting(first, batch_size - builder.size(), _MOST_FRONT_BYTES))
     if base is None:
         stop = max(stop, first + 1)
-        base = builder._first_timestamp = rows.base_of(first)
-        builder._max_timestamp = rows.latest(first, first + 1)
+        base = builder._first_timestamp = builder._max_timestamp = rows.base_of(first)
     if stop > first:
         rows.write(builder._buffer, first, stop, base, records._next_offset)
         builder._max_timestamp = max(builder._max_timestamp, rows.latest(first, stop))

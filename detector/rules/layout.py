@@ -165,8 +165,7 @@ class Layout:
     def packed(self, account: Account, as_of: int) -> bytes:
         """The account as it is saved: all that doesn't depend on the rules in force, and up to
         which offset of the input (not included) it is complete."""
-        words, windows = account.tobytes(), account.windows
-        start = self.start if windows is self.windows else start_of(windows)
+        words, start = account.tobytes(), start_of(account.windows)
         return b"".join(
             (
                 _FRONT.pack(as_of, len(account) - start),
