@@ -7,10 +7,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, NotLeaderForPartitionError
+from kafka.future import Future
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from kafka_batch.network import PatientClient, answering, mend_the_client
@@ -202,10 +204,28 @@ def _ask_leaders_for_ends(fetcher: Any) -> None:
     fetcher._send_list_offsets_requests = ask_those_who_lead
 
 
+def _end_waits_without_errors(fetcher: Any) -> None:
+    """Where nothing comes in time the client raises, and passes over, an error whose traceback
+    leads to itself and to the answer that came last: megabytes, until Python looks for cycles."""
+    net, wait_for = fetcher._net, fetcher._manager.wait_for
+
+    async def wait(woken: Future, timeout_ms: float) -> None:
+        timer = net.call_later(timeout_ms / 1000, lambda: woken.is_done or woken.success(None))
+        try:
+            await woken
+        finally:
+            net.cancel(timer)
+
+    def run(work: Any, *args: Any) -> Any:
+        return net.run(wait if work == wait_for else work, *args)
+
+    fetcher._net = SimpleNamespace(run=run)
+
+
 class Consumer(KafkaConsumer):
     """A consumer that leaves no thread behind when it can't be opened [16], takes up the answer to
     a join that a poll was too short for [28], but not to a question of before a rebalance [29],
-    finds a leader that has moved [30], and knows its lag."""
+    finds a leader that has moved [30], keeps no answer that it is done with, and knows its lag."""
 
     def __init__(self, *topics: str, bootstrap_servers: str, **configs: Any) -> None:
         mend_the_client()
@@ -224,6 +244,7 @@ class Consumer(KafkaConsumer):
         _join_to_the_end(self._coordinator)
         _ask_for_offsets_anew(self._coordinator)
         _ask_leaders_for_ends(self._fetcher)
+        _end_waits_without_errors(self._fetcher)
 
     def rejoin_as(self, member_id: str) -> None:
         """Joins the group under a member id that it may know; if it doesn't, under a new one."""

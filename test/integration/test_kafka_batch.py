@@ -1,5 +1,6 @@
 """Whole batches in and out of a real Kafka, compared with the client's own interface."""
 
+import gc
 import os
 import socket
 import struct
@@ -13,7 +14,12 @@ from detecting import wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaConnectionError, KafkaProtocolError, MessageSizeTooLargeError
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaProtocolError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+)
 from kafka.net import manager as connections
 from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaTCPTransport
@@ -559,6 +565,26 @@ def test_a_partition_that_was_paused_goes_on_while_another_one_flows(
             return sum(len(batch) for batch in read) == 100
 
         wait_until(all_read, "all of the slow one", 30)
+
+
+def test_a_wait_for_records_that_do_not_come_leaves_nothing_behind(
+    kafka: Any, new_topic: Callable[..., str]
+) -> None:
+    """Else it holds the answer that was read before, until cycles are looked for."""
+    place = TopicPartition(new_topic(1), 0)
+    write(kafka, place, [(1, b"k", b"v", ())])
+    with closing(BatchConsumer(**reading_from_the_start(kafka))) as consumer:
+        consumer.assign([place])
+        wait_until(lambda: bool(consumer.read(100)), "the record")
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(9):
+                assert not consumer.read(20)
+            left = [it for it in gc.get_objects() if isinstance(it, KafkaTimeoutError)]
+        finally:
+            gc.enable()
+    assert not left
 
 
 def test_a_join_that_takes_longer_than_a_poll_is_taken_up(
