@@ -205,9 +205,9 @@ def _route_plain(its: _Batch, held: Sequence[bytes]) -> list[int]:
     rows = [*compress(range(len(held)), held)]
     texts = [*filter(None, held)]
     others: list[int] = []
-    if UNSCREENED in b"".join(texts):
-        others = [row for row in rows if held[row].startswith(UNSCREENED)]
-        rows = [row for row in rows if not held[row].startswith(UNSCREENED)]
+    if not b"".join(texts).isascii():
+        others = [row for row in rows if not held[row].isascii()]
+        rows = [row for row in rows if held[row].isascii()]
         texts = [held[row] for row in rows]
     if rows:
         its.place_all(rows, [*map(its.rules.on_price.__getitem__, texts)])

@@ -7,15 +7,16 @@ regular expression; whatever that doesn't match is read with care (`detector.car
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
 from detector.careful import ACCOUNT, CURRENCY, Unreadable, read_with_care
 from detector.money import digits, minor_units
-from kafka_batch import Batch
+from kafka_batch import Batch, RowsInText
 
 _WHOLE = "0|[1-9][0-9]{0,11}"
 _FRACTION = r"[0-9]{1,4}"
@@ -33,25 +34,12 @@ def _plain(account: str, amount: str, currency: str, space: str = " ?") -> tuple
 _PARTS_OF_A_PRICE = rf"({_WHOLE})(?:\.({_FRACTION}))?", f"({CURRENCY})"
 _PLAIN = re.compile("".join(_plain(f"({ACCOUNT})", *_PARTS_OF_A_PRICE)).encode())
 _PRICE = re.compile(_plain("", *_PARTS_OF_A_PRICE)[1].encode())
-
-
-def _fields(space: str) -> str:
-    """A regular expression of a plain record, with a group for each of its fields."""
-    amount = rf"((?:{_WHOLE})(?:\.{_FRACTION})?)"
-    return "".join(_plain(f"({ACCOUNT})", amount, f"({CURRENCY})", space))
-
-
-# Producers write JSON either without spaces or with one behind each comma and colon; to look for
-# spaces that may be there takes more time.
-_SPACED = b'\n{"source": '
-_SPACES = ("", " ")
-_FIELD_LINES = [re.compile(f"\n(?:{_fields(space)}|(.+))$".encode(), re.M) for space in _SPACES]
 _AT_ONCE = 1_000
 _MOST_EXACT_PLACES = 3
 _numbers = msgspec.json.Decoder(list[float]).decode
-_NOTHING = b"\n"  # stands for a value of no bytes, or none
-UNSCREENED = b"\n"  # what anything begins with that is no plain transaction
-_A_LINE = b"-"  # that is no transaction
+_END = b"}\0"  # of a plain record, in a text
+UNSCREENED = b"\xff"  # stands for what is no plain transaction, and begins it: no ASCII
+_NO_RECORD = b"-}"
 
 
 class Transaction(NamedTuple):
@@ -106,36 +94,79 @@ def _price(whole: bytes, fraction: bytes | None, currency: bytes) -> tuple[int, 
 
 
 Fields = tuple[bytes, bytes, bytes, bytes, bytes]
-"""Source, target, amount and currency as a plain record writes them; of any other value none of
-them, and all of the value behind."""
+"""Source, target, amount and currency as a plain record writes them, and nothing; of any other
+value none of them, and something."""
 
 
 def read_fields(batch: Batch) -> Iterator[Sequence[Fields]]:
     """The fields of all values of a batch, a thousand at a time: of one call, which takes a third
     of what a call for each would."""
-    for first, lines, odd in _in_lines(batch):
-        found: list[Fields] = _FIELD_LINES[lines.startswith(_SPACED)].findall(lines)
+    for text, rows, odd in _in_text(batch, _AT_ONCE):
+        found: list[Fields] = _FIELDS.findall(text, rows)
         for row in odd:
-            found[row - first] = b"", b"", b"", b"", batch.values[row] or _NOTHING
+            found[row - rows.first] = b"", b"", b"", b"", UNSCREENED
         yield found
 
 
-def _in_lines(batch: Batch) -> Iterator[tuple[int, bytes, Sequence[int]]]:
-    """The values, so many at a time as stay in the processor's cache: the first row, the values as
-    one text, each behind a line feed; and the rows of those that can't stand in one, which are no
-    bytes, none at all, or several lines. Something that is no transaction does."""
+def _in_text(batch: Batch, most: int) -> Iterator[tuple[bytes, RowsInText, Sequence[int]]]:
+    """All values, up to so many at a time, in texts; and the rows of those that can't stand in one,
+    which have a zero in them, no such end, no bytes, or are none. Something that is no record
+    does."""
+    if batch.alike and batch.alike.end == _END:
+        for rows in batch.alike.rows_in_text(most):
+            yield batch.alike.encoded, rows, ()
+        return
     for first in range(0, len(batch), _AT_ONCE):
-        rows = slice(first, first + _AT_ONCE)
-        lines = batch.joined_values(b"\n", rows)
-        if lines is not None:
-            yield first, lines, ()
-            continue
-        values = [*batch.values[rows]]
-        odd = [n for n, value in enumerate(values) if not value or b"\n" in value]
+        values = [*batch.values[first : first + _AT_ONCE]]
+        odd = [n for n, value in enumerate(values) if not _fits(value)]
         for n in odd:
-            values[n] = _A_LINE
-        text = b"\n".join([b"", *values])  # type: ignore[list-item]
-        yield first, text, [first + n for n in odd]
+            values[n] = _NO_RECORD
+        text = b"".join([UNSCREENED + value + b"\0" for value in values])  # type: ignore[operator]
+        yield text, RowsInText(first, 0, len(text), 1), [first + n for n in odd]
+
+
+def _fits(value: bytes | None) -> bool:
+    return value is not None and value.endswith(b"}") and b"\0" not in value
+
+
+class _InText(dict[tuple[int, bool], re.Pattern[bytes]]):
+    """Regular expressions for a row in a text, by how many bytes stand before its value, and
+    whether spaces stand in that.
+
+    Producers write JSON either without spaces or with one behind each comma and colon; to look for
+    spaces that may be there takes more time. So does to look for a name's end once it is found,
+    hence `+` behind what is repeated.
+    """
+
+    def __init__(self, plain: Callable[[str, str], str]) -> None:
+        """`plain` is given what matches before a value, and spaces."""
+        super().__init__()
+        self._plain = plain
+
+    def __missing__(self, key: tuple[int, bool]) -> re.Pattern[bytes]:
+        front, has_spaces = key
+        text = self._plain(f".{{{front}}}+", " " if has_spaces else "")
+        self[key] = re.compile(text.encode("latin-1"), re.DOTALL)
+        return self[key]
+
+    def findall(self, text: bytes, rows: RowsInText) -> list[Any]:
+        """As that of a regular expression, for each of these rows."""
+        has_spaces = text.startswith(_SPACED, rows.start + rows.front)
+        return self[rows.front, has_spaces].findall(text, rows.start, rows.stop)
+
+
+_SPACED = b'{"source": '
+_ROW = "[\x80-\xff].*?(?=}\0)"  # whatever is in it, but for what it ends with
+
+
+def _fields(front: str, space: str) -> str:
+    """A plain record, with a group for each of its fields; or in a group whatever else."""
+    amount = rf"((?:{_WHOLE})(?:\.{_FRACTION})?)"
+    fields = "".join(_plain(f"({ACCOUNT}+)", amount, f"({CURRENCY})", space))
+    return f"{front}{fields}\0|({_ROW}}})\0"
+
+
+_FIELDS = _InText(_fields)
 
 
 class Amounts:
@@ -170,31 +201,30 @@ class Screen:
     """
 
     def __init__(self, least_amount: Decimal) -> None:
-        less = _less_than(int(least_amount))
-        self._lines = [_screening(less, space) for space in _SPACES]
+        self._rows = _InText(partial(_screening, _less_than(int(least_amount))))
 
     def held(self, batch: Batch) -> list[bytes]:
         """For each value no bytes where it is such a transaction, and in no other case.
 
-        Of another plain transaction it is the text from the amount on (`parse_price`); of
-        anything else it begins with a line feed.
+        Of another plain transaction it is the text from the amount on (`parse_price`); what
+        anything else begins with is no ASCII.
         """
         held: list[bytes] = []
-        for _, lines, odd in _in_lines(batch):
-            held += self._lines[lines.startswith(_SPACED)].findall(lines)
+        for text, rows, odd in _in_text(batch, len(batch)):
+            held += self._rows.findall(text, rows)
             for row in odd:
                 held[row] = UNSCREENED
         return held
 
 
-def _screening(less: str, space: str) -> re.Pattern[bytes]:
-    """Matches any line, with the line feed before it. Its group is empty where the amount is less,
-    which is tried first; else it holds the rest of the line: from the amount on in a plain record,
-    or all of it."""
-    names, price = _plain(ACCOUNT, f"(?:{less})(?:\\.{_FRACTION}|)", CURRENCY, space)
-    any_price = _plain("", f"(?:{_WHOLE})(?:\\.{_FRACTION}|)", CURRENCY, space)[1]
-    line = f"(?:\n{names}{price}|(?:\n{names}(?={any_price}$)|)(\n?.+))$"
-    return re.compile(line.encode(), re.MULTILINE)
+def _screening(less: str, front: str, space: str) -> str:
+    """A plain record of less, which is tried first; or in a group another one, from its amount on,
+    or whatever else."""
+    fraction = f"(?:\\.{_FRACTION}+|)"
+    names, price = _plain(f"{ACCOUNT}+", f"(?>{less}){fraction}", CURRENCY, space)
+    _, any_price = _plain("", f"(?>{_WHOLE}){fraction}", CURRENCY, space)
+    record = f"{front}{names}"
+    return f"{record}{price}\0|(?:{record}(?={any_price}\0)|)((?:{_ROW})?[^\0]+)\0"
 
 
 def _less_than(bound: int) -> str:

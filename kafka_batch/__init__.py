@@ -1,6 +1,6 @@
 """Whole batches in and out of Kafka, on kafka-python, and the exactly-once stream over them."""
 
-from kafka_batch.alike import AllBut
+from kafka_batch.alike import AllBut, RowsInText
 from kafka_batch.batch import Batch, Pairs, PlainBatch
 from kafka_batch.codec import (
     NO_TIMESTAMP,
@@ -42,6 +42,7 @@ __all__ = [
     "Record",
     "RecordCodec",
     "Refused",
+    "RowsInText",
     "StartAnew",
     "Stream",
     "StreamConfig",

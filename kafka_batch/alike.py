@@ -143,7 +143,7 @@ def cut(
     sizes = sizes.translate(_WITH_END)
     middle = 1 + (key_size >> 1) + _LENGTH_SIZE
     read = _stretches(records, sizes, key_size, middle)
-    return Alike(records, end, sizes, base_timestamp, middle, *read) if read else None
+    return Alike(encoded, records, sizes, base_timestamp, middle, *read) if read else None
 
 
 def _stretches(
@@ -189,26 +189,37 @@ def _stretch_from(
     return _Stretch(first, end, stamp_size, delta_size), _zigzags(stamps)
 
 
+class RowsInText(NamedTuple):
+    """Consecutive rows, from `first` on, in a text, of which they take the bytes from `start` up to
+    `stop`: of each `front` bytes, which begin with none of ASCII; its value; and a zero."""
+
+    first: int
+    start: int
+    stop: int
+    front: int
+
+
 class Alike:
-    """A batch's records, each as it is encoded but for its end, which is that of all: a value's
-    last byte, and the zero that counts headers."""
+    """A batch's records as they are encoded. What they end with is the same for all, and stands
+    nowhere else in them: a value's last byte, and the zero that counts headers."""
 
     largest = _MOST_SIZE
 
     def __init__(
         self,
+        encoded: bytes,
         records: Sequence[bytes],
-        end: bytes,
         sizes: bytes,
         base_timestamp: int,
         middle: int,
         stretches: Sequence[_Stretch],
         zigzags: Sequence[int],
     ) -> None:
-        """The records lack this end; the sizes don't. `middle` is how many bytes of a tail stand
+        """The records lack their end; the sizes don't. `middle` is how many bytes of a tail stand
         before its value. Timestamp deltas are zigzag-encoded."""
+        self.encoded = encoded
+        self.end = encoded[-_END_SIZE:]
         self._records = records
-        self._end = end
         self._base = base_timestamp
         self._middle = middle
         self._stretches = stretches
@@ -232,34 +243,32 @@ class Alike:
     @cached_property
     def tails(self) -> Sequence[bytes]:
         """What of each record depends on nothing outside it (`codec`)."""
-        return self._behind(0, self._end)
+        return self._behind(0, self.end)
 
     @cached_property
     def values(self) -> Sequence[bytes]:
         """The values of the records."""
-        return self._behind(self._middle, self._end[:1])
+        return self._behind(self._middle, self.end[:1])
 
     def _behind(self, skipped: int, end: bytes) -> list[bytes]:
-        return [body + end for body in self._bodies(skipped, 0, len(self._records))]
-
-    def _bodies(self, skipped: int, first: int, stop: int) -> list[bytes]:
-        """Of these tails all behind so many bytes, up to the end."""
+        """Of these tails all behind so many bytes, with such an end."""
         bodies: list[bytes] = []
         for stretch in self._stretches:
             behind = itemgetter(slice(stretch.front + skipped, None))
-            bodies += map(behind, self._records[max(first, stretch.first) : min(stop, stretch.end)])
-        return bodies
+            bodies += map(behind, self._records[stretch.first : stretch.end])
+        return [body + end for body in bodies]
 
-    def joined_values(self, separator: bytes, rows: slice) -> bytes | None:
-        """As `Batch.joined_values`."""
-        first, stop, _ = rows.indices(len(self._records))
-        last, bodies = self._end[:1], self._bodies(self._middle, first, stop)
-        bodies.append(b"")
-        if separator in last.join(bodies):
-            return None
-        bodies[0] = separator + bodies[0]
-        bodies[-2:] = [bodies[-2] + last]
-        return (last + separator).join(bodies)
+    def rows_in_text(self, most: int) -> Iterator[RowsInText]:
+        """All rows in their order, up to so many at a time, in the text `encoded`: there a regular
+        expression finds what it looks for in values before any of them is copied."""
+        start = 0
+        for stretch in self._stretches:
+            for first in range(stretch.first, stretch.end, most):
+                end = min(first + most, stretch.end)
+                is_last = end == len(self._records)
+                stop = len(self.encoded) if is_last else start + sum(self._sizes[first:end])
+                yield RowsInText(first, start, stop, stretch.front + self._middle)
+                start = stop
 
     def chosen(
         self, rows: Sequence[int], extra_headers: Sequence[HeaderBlock | None] | None
@@ -268,7 +277,7 @@ class Alike:
         rows are not in their order."""
         if not _rise(rows):
             return None
-        records, end = pick(self._records, rows), self._end
+        records, end = pick(self._records, rows), self.end
         sizes: Sequence[int] = pick(self._sizes, rows)
         if extra_headers:
             last, none = end[:1], end[1:]

@@ -56,10 +56,6 @@ class Batch(Protocol):
     def time_span(self) -> tuple[int, int]:
         """No timestamp is before the first of these, and none after the second."""
 
-    def joined_values(self, separator: bytes, rows: slice) -> bytes | None:
-        """The values of these rows one after the other, the separator before each; None where one
-        of them has it in it, is null, or has no bytes."""
-
     def __len__(self) -> int: ...
 
 
@@ -81,11 +77,6 @@ class _FromColumns:
     @property
     def time_span(self: Batch) -> tuple[int, int]:
         return min(self.timestamps), max(self.timestamps)
-
-    def joined_values(self: Batch, separator: bytes, rows: slice) -> bytes | None:
-        values = self.values[rows]
-        joined = separator.join([b"", *values]) if all(values) else b""  # type: ignore[list-item]
-        return joined if joined and joined.count(separator) == len(values) else None
 
 
 @dataclass(frozen=True)
@@ -163,9 +154,6 @@ class AlikeBatch:
     @property
     def time_span(self) -> tuple[int, int]:
         return self.alike.time_span
-
-    def joined_values(self, separator: bytes, rows: slice) -> bytes | None:
-        return self.alike.joined_values(separator, rows)
 
 
 class EncodedBatch(_FromColumns):

@@ -1,9 +1,8 @@
 """Records that are alike are what the codec finds in the same bytes, or are left to it; and those
 chosen of them are written as the codec writes them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -59,14 +58,22 @@ def same(alike: Alike, decoded: Columns) -> None:
     assert earliest <= min(decoded.timestamps)
     assert latest == max(decoded.timestamps)
     assert alike.largest >= max(map(len, decoded.tails))
-    for separator, rows in product((b"\n", b"a"), (slice(0, 999_999), slice(0, 70), slice(60, 90))):
-        its_values = decoded.values[rows]
-        joined = alike.joined_values(separator, rows) if its_values else None
-        if any(separator in (value or b"") for value in its_values) or not its_values:
-            assert joined is None
-        else:
-            assert joined is not None
-            assert joined.split(separator) == [b"", *its_values]
+    for most in (1_000_000, 50):
+        assert [*values_in_text(alike, most)] == [*decoded.values]
+
+
+def values_in_text(alike: Alike, most: int) -> Iterator[bytes]:
+    """Each value where it is said to stand, behind the one before."""
+    text, row, at = alike.encoded, 0, 0
+    for first, start, stop, front in alike.rows_in_text(most):
+        assert (first, start) == (row, at)
+        while at < stop:
+            assert text[at] > 127
+            end = text.index(alike.end, at + front)
+            yield text[at + front : end + 1]
+            row, at = row + 1, end + 2
+        assert at == stop
+        assert row - first <= most
 
 
 @pytest.mark.parametrize(
