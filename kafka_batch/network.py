@@ -34,6 +34,8 @@ _CONNECT_PAUSE_MS = 50
 _SETUP_MS = 2_000
 _METADATA_MS = 4_000
 _RECEIVE_BYTES = 1 << 16
+_LARGE_BYTES = 1 << 18
+_PART_TIME = struct.pack("ll", 0, 8_000)  # a timeval: 8 ms
 # A request for the API versions, as every client's first: size, API key, version, correlation id,
 # and no client id.
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
@@ -198,16 +200,29 @@ class EagerTransport(KafkaTCPTransport):
 
     def _fill_the_answer(self, sock: socket.socket) -> None:
         """Receives an answer that has begun to come into where the parser expects it: all but the
-        last byte, which the parser waits for."""
+        last byte, which the parser waits for.
+
+        A large one is waited for here, for up to 8 ms at a time: for each part that has come to
+        turn to the loop, and to get Python's lock, takes longer than the part.
+        """
         protocol = self._protocol.parser
-        if protocol._receiving:
-            answer = protocol._rbuffer
+        if not protocol._receiving:
+            return
+        answer = protocol._rbuffer
+        is_large = len(answer) - answer.tell() > _LARGE_BYTES
+        if is_large:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PART_TIME)
+            sock.settimeout(None)
+        try:
             with memoryview(answer) as place:
                 while answer.tell() < len(answer) - 1:
-                    received = sock.recv_into(place[answer.tell() : -1])
+                    received = sock.recv_into(place[answer.tell() : -1], 0, socket.MSG_WAITALL)
                     if not received:
                         raise OSError("socket disconnected")
                     answer.seek(answer.tell() + received)
+        finally:
+            if is_large:
+                sock.settimeout(0)
 
     def _sock_send(self) -> tuple[int, KafkaConnectionError | None]:
         sock, waiting, total = self._sock, self._write_buffer, 0
