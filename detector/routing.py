@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, compress
-from operator import attrgetter
 from typing import NamedTuple
 
 from detector.careful import Unreadable
@@ -27,7 +26,6 @@ from kafka_batch import (
 )
 
 _KEPT_FAULTS = 1 << 12
-_counted = attrgetter("counted")
 _LONGEST_MS = (1 << 62) - 1  # further off sums overflow, the broker's too
 
 
@@ -142,7 +140,7 @@ class _Batch:
     def place(self, row: int, verdict: Verdict) -> None:
         """Sends a row where its verdict says, if its topic takes it."""
         routed, headers = self.routed, verdict.headers
-        tight = row in self.refused or (headers and len(headers.counted) > self.room)
+        tight = row in self.refused or (headers and len(headers) > self.room)
         if tight and (fault := _fault(self.batch, row, headers, self.limits, self.now_ms)):
             self.bury(row, fault)
             return
@@ -158,7 +156,7 @@ class _Batch:
     def place_all(self, rows: Sequence[int], verdicts: Sequence[Verdict]) -> None:
         """Many at once, which are not among the refused."""
         places, suspicious, headers = zip(*verdicts, strict=True)
-        fit = all(suspicious) and max(map(len, map(_counted, headers))) <= self.room
+        fit = all(suspicious) and max(map(len, headers)) <= self.room
         if not fit:
             for row, verdict in zip(rows, verdicts, strict=True):
                 self.place(row, verdict)

@@ -281,7 +281,7 @@ class Alike:
         sizes: Sequence[int] = pick(self._sizes, rows)
         if extra_headers:
             last, none = end[:1], end[1:]
-            counted = [block.counted if block else none for block in extra_headers]
+            counted = [block or none for block in extra_headers]
             if _MOST_SIZE + max(map(len, counted)) >= _MOST:
                 return None
             records = [

@@ -488,46 +488,41 @@ def read_name(encoded: bytes) -> str:
 # -- to bytes
 
 
-class HeaderBlock(NamedTuple):
-    """Headers to append to records, encoded once. `counted` begins with their number."""
+class HeaderBlock(bytes):
+    """Headers to append to records, encoded once: their number, and then they."""
 
-    number: int
-    counted: bytes
+    __slots__ = ()
 
     @classmethod
     def of(cls, headers: Headers) -> "HeaderBlock":
         """Encodes headers."""
-        return cls(len(headers), _varints[len(headers)] + _encode_headers(headers))
+        return cls(_varints[len(headers)] + _encode_headers(headers))
 
     def then(self, *headers: Header) -> "HeaderBlock":
         """These headers and, behind them, others."""
-        number = self.number + len(headers)
-        return HeaderBlock(number, _varints[number] + self.encoded + _encode_headers(headers))
-
-    @property
-    def encoded(self) -> bytes:
-        """Without their number."""
-        return self.counted[len(_varints[self.number]) :]
+        number, start = read_varint(self, 0)
+        both = self[start:] + _encode_headers(headers)
+        return HeaderBlock(_varints[number + len(headers)] + both)
 
     def decoded(self) -> list[Header]:
         """The headers in it."""
-        return _read_headers(self.encoded, self.number, 0)
+        return _read_headers(self, *read_varint(self, 0))
 
 
 class HeaderFrame:
     """Headers to append of which all but one's content is the same each time: encoded once."""
 
     def __init__(self, before: Headers, name: str, behind: Headers) -> None:
-        self._number = len(before) + 1 + len(behind)
+        number = len(before) + 1 + len(behind)
         encoded = name.encode()
         its_name = _varints[len(encoded)] + encoded
-        self._before = b"%b%b%b" % (_varints[self._number], _encode_headers(before), its_name)
+        self._before = b"%b%b%b" % (_varints[number], _encode_headers(before), its_name)
         self._behind = _encode_headers(behind)
 
     def around(self, content: bytes) -> HeaderBlock:
         """All of them, the one with this content."""
-        counted = b"%b%b%b%b" % (self._before, _varints[len(content)], content, self._behind)
-        return HeaderBlock(self._number, counted)
+        size = _varints[len(content)]
+        return HeaderBlock(b"%b%b%b%b" % (self._before, size, content, self._behind))
 
 
 def encode_tail(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
@@ -549,10 +544,11 @@ def encode_tail(key: bytes | None, value: bytes | None, headers: Headers) -> byt
 def append_headers(tail: bytes, block: HeaderBlock, *, bare: bool = False) -> bytes:
     """The tail with headers behind those it has; `bare` says that it has none."""
     if bare:
-        return tail[:-1] + block.counted
+        return tail[:-1] + block
     at = _headers_at(tail)
     number, own = read_varint(tail, at)
-    return b"".join((tail[:at], _varints[number + block.number], tail[own:], block.encoded))
+    further, start = read_varint(block, 0)
+    return b"".join((tail[:at], _varints[number + further], tail[own:], block[start:]))
 
 
 def _encode_headers(headers: Headers) -> bytes:

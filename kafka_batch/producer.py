@@ -31,7 +31,7 @@ def partition_of(key: bytes, partitions: int) -> int:
 def record_size(tail_size: int, extra_headers: HeaderBlock | None = None) -> int:
     """The most bytes that a batch of this one record takes, by the size of its tail, which a
     topic's max.message.bytes bounds (for a record that is not compressed)."""
-    return _MOST_FRAME + tail_size + (len(extra_headers.counted) if extra_headers else 0)
+    return _MOST_FRAME + tail_size + len(extra_headers or b"")
 
 
 class Rows(Protocol):
