@@ -109,24 +109,29 @@ def read_fields(batch: Batch) -> Iterator[Sequence[Fields]]:
 
 
 def _in_text(batch: Batch, most: int) -> Iterator[tuple[bytes, RowsInText, Sequence[int]]]:
-    """All values, up to so many at a time, in texts; and the rows of those that can't stand in one,
-    which have a zero in them, no such end, no bytes, or are none. Something that is no record
-    does."""
+    """All values, up to so many at a time, in texts; and the rows of those that can't stand in one.
+    Something that is no record does."""
     if batch.alike and batch.alike.end == _END:
         for rows in batch.alike.rows_in_text(most):
             yield batch.alike.encoded, rows, ()
         return
     for first in range(0, len(batch), _AT_ONCE):
-        values = [*batch.values[first : first + _AT_ONCE]]
-        odd = [n for n, value in enumerate(values) if not _fits(value)]
-        for n in odd:
-            values[n] = _NO_RECORD
-        text = b"".join([UNSCREENED + value + b"\0" for value in values])  # type: ignore[operator]
-        yield text, RowsInText(first, 0, len(text), 1), [first + n for n in odd]
+        values = batch.values[first : first + _AT_ONCE]
+        text, odd = _joined(values), []
+        if not text:
+            values = [value if _joined([value]) else _NO_RECORD for value in values]
+            text = _joined(values)
+            odd = [first + n for n, value in enumerate(values) if value is _NO_RECORD]
+        yield text, RowsInText(first, 0, len(text), 1), odd
 
 
-def _fits(value: bytes | None) -> bool:
-    return value is not None and value.endswith(b"}") and b"\0" not in value
+def _joined(values: Sequence[bytes | None]) -> bytes:
+    """Values in a text, each behind a byte that is no ASCII and before a zero; nothing where one
+    has a zero in it, another end than a record's, no bytes, or is none."""
+    if not all(values):
+        return b""
+    text = b"\xff%b\0" % b"\0\xff".join(values)  # type: ignore[arg-type]
+    return text if text.count(b"\0") == len(values) == text.count(_END) else b""
 
 
 class _InText(dict[tuple[int, bool], re.Pattern[bytes]]):
