@@ -7,8 +7,8 @@ import random
 import socket
 import struct
 import time
-from collections.abc import Awaitable
-from contextlib import suppress
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -35,7 +35,7 @@ _SETUP_MS = 2_000
 _METADATA_MS = 4_000
 _RECEIVE_BYTES = 1 << 16
 _LARGE_BYTES = 1 << 18
-_PART_TIME = struct.pack("ll", 0, 8_000)  # a timeval: 8 ms
+_CALL_TIME = struct.pack("ll", 0, 8_000)  # a timeval: 8 ms
 # A request for the API versions, as every client's first: size, API key, version, correlation id,
 # and no client id.
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
@@ -200,29 +200,18 @@ class EagerTransport(KafkaTCPTransport):
 
     def _fill_the_answer(self, sock: socket.socket) -> None:
         """Receives an answer that has begun to come into where the parser expects it: all but the
-        last byte, which the parser waits for.
-
-        A large one is waited for here, for up to 8 ms at a time: for each part that has come to
-        turn to the loop, and to get Python's lock, takes longer than the part.
-        """
+        last byte, which the parser waits for."""
         protocol = self._protocol.parser
         if not protocol._receiving:
             return
         answer = protocol._rbuffer
-        is_large = len(answer) - answer.tell() > _LARGE_BYTES
-        if is_large:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PART_TIME)
-            sock.settimeout(None)
-        try:
-            with memoryview(answer) as place:
-                while answer.tell() < len(answer) - 1:
-                    received = sock.recv_into(place[answer.tell() : -1], 0, socket.MSG_WAITALL)
-                    if not received:
-                        raise OSError("socket disconnected")
-                    answer.seek(answer.tell() + received)
-        finally:
-            if is_large:
-                sock.settimeout(0)
+        left = len(answer) - answer.tell()
+        with memoryview(answer) as place, _at_length(sock, socket.SO_RCVTIMEO, left):
+            while answer.tell() < len(answer) - 1:
+                received = sock.recv_into(place[answer.tell() : -1], 0, socket.MSG_WAITALL)
+                if not received:
+                    raise OSError("socket disconnected")
+                answer.seek(answer.tell() + received)
 
     def _sock_send(self) -> tuple[int, KafkaConnectionError | None]:
         sock, waiting, total = self._sock, self._write_buffer, 0
@@ -231,7 +220,8 @@ class EagerTransport(KafkaTCPTransport):
         try:
             while waiting:
                 chunk = memoryview(waiting[0])
-                sent = sock.send(chunk)
+                with _at_length(sock, socket.SO_SNDTIMEO, len(chunk)):
+                    sent = sock.send(chunk)
                 total += sent
                 if sent < len(chunk):
                     waiting[0] = chunk[sent:]
@@ -242,6 +232,22 @@ class EagerTransport(KafkaTCPTransport):
         except (OSError, IndexError) as error:  # closing empties what is waiting
             return total, KafkaConnectionError(str(error))
         return total, None
+
+
+@contextmanager
+def _at_length(sock: socket.socket, its_timeout: int, size: int) -> Iterator[None]:
+    """Where a lot is to go through a socket that doesn't block, has it block meanwhile, for up to
+    8 ms a call: to turn to the client's loop for each part that goes through at once, and then to
+    get Python's lock, takes longer than the part."""
+    if size <= _LARGE_BYTES:
+        yield
+        return
+    sock.setsockopt(socket.SOL_SOCKET, its_timeout, _CALL_TIME)
+    sock.settimeout(None)
+    try:
+        yield
+    finally:
+        sock.settimeout(0)
 
 
 class _NameBytes(bytes):
