@@ -200,18 +200,25 @@ class EagerTransport(KafkaTCPTransport):
 
     def _fill_the_answer(self, sock: socket.socket) -> None:
         """Receives an answer that has begun to come into where the parser expects it: all but the
-        last byte, which the parser waits for."""
+        last byte, which the parser waits for.
+
+        Raises:
+            BlockingIOError: some of it has yet to come.
+        """
         protocol = self._protocol.parser
         if not protocol._receiving:
             return
         answer = protocol._rbuffer
-        left = len(answer) - answer.tell()
-        with memoryview(answer) as place, _at_length(sock, socket.SO_RCVTIMEO, left):
-            while answer.tell() < len(answer) - 1:
-                received = sock.recv_into(place[answer.tell() : -1], 0, socket.MSG_WAITALL)
-                if not received:
-                    raise OSError("socket disconnected")
-                answer.seek(answer.tell() + received)
+        missing = len(answer) - 1 - answer.tell()
+        if missing < 1:
+            return
+        with memoryview(answer) as place, _at_length(sock, socket.SO_RCVTIMEO, missing):
+            received = sock.recv_into(place[answer.tell() : -1], 0, socket.MSG_WAITALL)
+        if not received:
+            raise OSError("socket disconnected")
+        answer.seek(answer.tell() + received)
+        if received < missing:
+            raise BlockingIOError
 
     def _sock_send(self) -> tuple[int, KafkaConnectionError | None]:
         sock, waiting, total = self._sock, self._write_buffer, 0
@@ -225,8 +232,8 @@ class EagerTransport(KafkaTCPTransport):
                 total += sent
                 if sent < len(chunk):
                     waiting[0] = chunk[sent:]
-                else:
-                    waiting.popleft()
+                    break
+                waiting.popleft()
         except (BlockingIOError, InterruptedError):
             return total, None
         except (OSError, IndexError) as error:  # closing empties what is waiting
@@ -236,9 +243,9 @@ class EagerTransport(KafkaTCPTransport):
 
 @contextmanager
 def _at_length(sock: socket.socket, its_timeout: int, size: int) -> Iterator[None]:
-    """Where a lot is to go through a socket that doesn't block, has it block meanwhile, for up to
-    8 ms a call: to turn to the client's loop for each part that goes through at once, and then to
-    get Python's lock, takes longer than the part."""
+    """Where a lot is to go through a socket that doesn't block, has it block in a call, for up to
+    8 ms: to turn to the client's loop for each part that goes through at once, and then to get
+    Python's lock, takes longer than the part."""
     if size <= _LARGE_BYTES:
         yield
         return

@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import Any
 
@@ -487,6 +488,63 @@ def test_a_request_that_the_socket_takes_in_parts_arrives_whole() -> None:
         assert arrived == request
         assert sent == len(request)
         assert not transport._write_buffer
+
+
+def connected() -> tuple[socket.socket, socket.socket]:
+    """Two ends, of which the first doesn't block."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        near.settimeout(0)
+        return near, server.accept()[0]
+
+
+def test_the_loop_gets_its_turn_while_a_large_answer_comes_in_slowly() -> None:
+    near, far = connected()
+    answer = bytes(range(256)) * 4_000  # of more than what a socket blocks for
+
+    def send() -> None:
+        far.sendall(struct.pack(">i", len(answer)))
+        for at in range(0, len(answer), 5_000):
+            far.sendall(answer[at : at + 5_000])
+            time.sleep(0.001)
+
+    with near, far, ThreadPoolExecutor() as pool:
+        transport, connection = EagerTransport(NetworkSelector(), near), Connection()
+        transport.set_protocol(connection)
+        transport._read = True
+        sending = pool.submit(send)
+        while not connection.parser._receiving:
+            connection.data_received(transport._sock_recv()[0])
+        calls = 0
+        while not connection.answers:
+            connection.data_received(transport._sock_recv()[0])
+            calls += 1
+        sending.result()
+        assert connection.answers == [answer[1:]]
+        assert calls > 5
+
+
+def test_and_while_a_large_request_goes_out_slowly() -> None:
+    near, far = connected()
+    request = bytes(range(256)) * 100_000  # of more than what the system keeps for it
+
+    def receive() -> bytes:
+        received = bytearray()
+        while len(received) < len(request):
+            received += far.recv(100_000)
+            time.sleep(0.001)
+        return bytes(received)
+
+    with near, far, ThreadPoolExecutor() as pool:
+        transport = EagerTransport(NetworkSelector(), near)
+        transport.write(request)
+        receiving = pool.submit(receive)
+        sent = calls = 0
+        while sent < len(request):
+            sent += transport._sock_send()[0]
+            calls += 1
+        assert receiving.result() == request
+        assert calls > 5
 
 
 def test_a_broker_that_takes_connections_and_closes_them_is_tried_ever_later() -> None:
