@@ -37,9 +37,9 @@ _PRICE = re.compile(_plain("", *_PARTS_OF_A_PRICE)[1].encode())
 _AT_ONCE = 1_000
 _MOST_EXACT_PLACES = 3
 _numbers = msgspec.json.Decoder(list[float]).decode
-_END = b"}\0"  # of a plain record, in a text
-UNSCREENED = b"\xff"  # stands for what is no plain transaction, and begins it: no ASCII
-_NO_RECORD = b"-}"
+_BEFORE, _END = b"\xff", b"}\0"  # where a row begins and ends, in a text
+_NO_RECORD = b"}"
+UNSCREENED = _BEFORE + _NO_RECORD  # stands for what is no plain transaction: no ASCII
 
 
 class Transaction(NamedTuple):
@@ -101,28 +101,21 @@ value none of them, and something."""
 def read_fields(batch: Batch) -> Iterator[Sequence[Fields]]:
     """The fields of all values of a batch, a thousand at a time: of one call, which takes a third
     of what a call for each would."""
-    for text, rows, odd in _in_text(batch, _AT_ONCE):
-        found: list[Fields] = _FIELDS.findall(text, rows)
-        for row in odd:
-            found[row - rows.first] = b"", b"", b"", b"", UNSCREENED
-        yield found
+    for text, rows in _in_text(batch, _AT_ONCE):
+        yield _FIELDS.findall(text, rows)
 
 
-def _in_text(batch: Batch, most: int) -> Iterator[tuple[bytes, RowsInText, Sequence[int]]]:
-    """All values, up to so many at a time, in texts; and the rows of those that can't stand in one.
-    Something that is no record does."""
+def _in_text(batch: Batch, most: int) -> Iterator[tuple[bytes, RowsInText]]:
+    """All values in their order, up to so many at a time, in texts; for those that can't stand in
+    one, something that is no record does."""
     if batch.alike and batch.alike.end == _END:
         for rows in batch.alike.rows_in_text(most):
-            yield batch.alike.encoded, rows, ()
+            yield batch.alike.encoded, rows
         return
     for first in range(0, len(batch), _AT_ONCE):
         values = batch.values[first : first + _AT_ONCE]
-        text, odd = _joined(values), []
-        if not text:
-            values = [value if _joined([value]) else _NO_RECORD for value in values]
-            text = _joined(values)
-            odd = [first + n for n, value in enumerate(values) if value is _NO_RECORD]
-        yield text, RowsInText(first, 0, len(text), 1), odd
+        text = _joined(values) or _joined([it if _joined([it]) else _NO_RECORD for it in values])
+        yield text, RowsInText(0, len(text), len(_BEFORE))
 
 
 def _joined(values: Sequence[bytes | None]) -> bytes:
@@ -130,7 +123,7 @@ def _joined(values: Sequence[bytes | None]) -> bytes:
     has a zero in it, another end than a record's, no bytes, or is none."""
     if not all(values):
         return b""
-    text = b"\xff%b\0" % b"\0\xff".join(values)  # type: ignore[arg-type]
+    text = _BEFORE + (b"\0" + _BEFORE).join(values) + b"\0"  # type: ignore[arg-type]
     return text if text.count(b"\0") == len(values) == text.count(_END) else b""
 
 
@@ -215,10 +208,8 @@ class Screen:
         anything else begins with is no ASCII.
         """
         held: list[bytes] = []
-        for text, rows, odd in _in_text(batch, len(batch)):
+        for text, rows in _in_text(batch, len(batch)):
             held += self._rows.findall(text, rows)
-            for row in odd:
-                held[row] = UNSCREENED
         return held
 
 

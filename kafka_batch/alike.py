@@ -190,10 +190,9 @@ def _stretch_from(
 
 
 class RowsInText(NamedTuple):
-    """Consecutive rows, from `first` on, in a text, of which they take the bytes from `start` up to
-    `stop`: of each `front` bytes, which begin with none of ASCII; its value; and a zero."""
+    """Consecutive rows in a text, of which they take the bytes from `start` up to `stop`: of each
+    `front` bytes, which begin with none of ASCII; its value; and a zero."""
 
-    first: int
     start: int
     stop: int
     front: int
@@ -267,7 +266,7 @@ class Alike:
                 end = min(first + most, stretch.end)
                 is_last = end == len(self._records)
                 stop = len(self.encoded) if is_last else start + sum(self._sizes[first:end])
-                yield RowsInText(first, start, stop, stretch.front + self._middle)
+                yield RowsInText(start, stop, stretch.front + self._middle)
                 start = stop
 
     def chosen(
