@@ -7,7 +7,6 @@ records sees.
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 from prometheus_client import (
     CollectorRegistry,
@@ -96,9 +95,10 @@ class Metrics:
         counts.verdicts["fraud"] += len(routed.fraud)
         counts.verdicts["dead_letter"] += len(routed.dead)
         counts.errors.update(letter.code for letter in routed.dead)
-        for place, count in Tally(chain.from_iterable(routed.hits)).items():
-            rule = rules.program.rules[place]
-            counts.hits[rule.name, rule.mode.value] += count
+        for places, count in routed.hits.items():
+            for place in places:
+                rule = rules.program.rules[place]
+                counts.hits[rule.name, rule.mode.value] += count
 
     def rules_in_force(self, version: str) -> None:
         """From now on, until others are."""

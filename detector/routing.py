@@ -3,6 +3,7 @@
 Values in, values out: nothing is sent here.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -43,14 +44,14 @@ class DeadLetter(NamedTuple):
 @dataclass(slots=True)
 class Routed:
     """A judged batch: its rows by destination, each in offset order, with the headers to append;
-    `hits` has, for each row that rules fired on, their places in the program."""
+    `hits` counts the rows that rules fired on, by the places of these in the program."""
 
     legit: Sequence[int] = ()
     legit_headers: dict[int, HeaderBlock] = field(default_factory=dict)  # by row, of few
     fraud: list[int] = field(default_factory=list)
     fraud_headers: list[HeaderBlock] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-    hits: list[tuple[int, ...]] = field(default_factory=list)
+    hits: Counter[tuple[int, ...]] = field(default_factory=Counter)
 
     def sort_fraud(self) -> None:
         """Brings these rows into offset order."""
@@ -146,7 +147,7 @@ class _Batch:
             return
         if headers is None:
             return
-        routed.hits.append(verdict.places)
+        routed.hits[verdict.places] += 1
         if verdict.suspicious:
             routed.fraud.append(row)
             routed.fraud_headers.append(headers)
@@ -163,7 +164,7 @@ class _Batch:
             return
         self.routed.fraud += rows
         self.routed.fraud_headers += headers
-        self.routed.hits += places
+        self.routed.hits.update(places)
 
     def bury(self, row: int, fault: Unreadable) -> None:
         """Makes a dead letter of a row."""

@@ -232,7 +232,11 @@ class Alike:
 
     @cached_property
     def _latest(self) -> int:
-        return max(self._zigzags)
+        zigzags = self._zigzags
+        last = zigzags[-1]
+        if isinstance(zigzags, bytes) and not zigzags.translate(None, bytes(range(last + 1))):
+            return last  # none is greater
+        return max(zigzags)
 
     @property
     def time_span(self) -> tuple[int, int]:

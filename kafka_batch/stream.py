@@ -121,8 +121,9 @@ class Stream:
         Raises:
             StreamError: the stream must be closed.
         """
-        ahead = self._caught_up or self._producer.held_bytes >= _MOST_HELD_BYTES
-        if self._commit is not None and (ahead or self._commit.done()):
+        if self._commit is not None and (
+            self._caught_up or self._commit.done() or self._producer.held_bytes >= _MOST_HELD_BYTES
+        ):
             self._finish_commit()
         if self._commit is None and self._is_due():
             self._begin_commit()
