@@ -142,10 +142,11 @@ class Memory:
         until = max(self.next_offset - self._bounds.replay_records, self._reached(now_s))
         void, self._void = self._void, []
         yield [(source, None) for source in void]
-        left = -(-self._bounds.a_commit // partitions)
-        while due := [*islice(self._due(until), min(left, _AT_ONCE))]:
-            left -= len(due)
-            yield [self._save(source, account) for source, account in due]
+        most = -(-self._bounds.a_commit // partitions)
+        # In one go: whoever looks for the first that are hot passes by all that no longer are.
+        due = [*islice(self._due(until), most)]
+        for first in range(0, len(due), _AT_ONCE):
+            yield self._save(due[first : first + _AT_ONCE])
         yield [*self._drop()]
 
     def manifest(self) -> Manifest:
@@ -179,14 +180,17 @@ class Memory:
                 return
             yield source, account
 
-    def _save(self, source: bytes, account: Account) -> Saved:
-        packed = self.layout.packed(account, self.next_offset)
-        del self.hot[source]
-        self._warm[source] = account
-        if not account[STORED]:
-            account[STORED] = True
-            self._stored += 1
-        return source, packed
+    def _save(self, due: Sequence[tuple[bytes, Account]]) -> list[Saved]:
+        packed, as_of = self.layout.packed, self.next_offset
+        saved: list[Saved] = []
+        for source, account in due:
+            saved.append((source, packed(account, as_of)))
+            del self.hot[source]
+            if not account[STORED]:
+                account[STORED] = True
+                self._stored += 1
+        self._warm.update(due)
+        return saved
 
     def _drop(self) -> Iterator[Saved]:
         """Forgets those saved longest ago, past what is kept."""
