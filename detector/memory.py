@@ -8,16 +8,19 @@ when next touched. So what is dirty needs no flag.
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
-from typing import Any
+from itertools import chain, compress, islice, repeat
+from operator import not_
+from typing import Any, TypeVar
 
 import msgspec
 
+from detector.payments import Payments
 from detector.rules.account import FIRST, FLOOR, LAST, NEVER, STORED, Account
 from detector.rules.layout import Layout
 
+_Touched = TypeVar("_Touched")
 Saved = tuple[bytes, bytes | None]
 """An account and what it is saved as; nothing for one that is forgotten."""
 
@@ -87,28 +90,52 @@ class Memory:
     def __len__(self) -> int:
         return len(self.hot) + len(self._warm) + len(self._cold)
 
-    def touch(self, source: bytes, time_ms: int, currency: bytes, offset: int) -> Account:
-        """An account that is not hot becomes so."""
-        account = self._warm.pop(source, None)
-        if account is not None:
-            account[FIRST] = offset
-        elif packed := self._cold.pop(source, None):
-            account = self.layout.unpacked(packed, offset)
-        else:
-            floor = time_ms if self._partial else self.dropped_until
-            account = self.layout.new(time_ms, currency, offset, floor)
-        self.hot[source] = account
-        return account
+    def touch(self, payments: Payments) -> list[Account]:
+        """The account of each payment, in their order: one that is not hot becomes so."""
+        return self._touch(payments, self._new)
 
-    def touch_again(
+    def touch_again(self, payments: Payments) -> list[Account | None]:
+        """As `touch`, while the input is read again; nothing where a payment is part of what was
+        saved of its account."""
+        return self._touch(payments, self._new_again)
+
+    def _touch(
+        self, payments: Payments, new: Callable[[bytes, int, bytes, int], _Touched]
+    ) -> list[_Touched]:
+        """`new` is told the source, time, currency and offset."""
+        hot, sources = self.hot, payments.sources
+        found: list[Any] = [*map(hot.get, sources)]
+        missing = [*compress(range(len(found)), map(not_, found))]
+        # Many at once: where they are in memory is not in the processor's cache, mostly.
+        warm = [*map(self._warm.pop, map(sources.__getitem__, missing), repeat(None))]
+        for n, account in zip(missing, warm, strict=True):
+            source, offset = sources[n], payments.offsets[n]
+            if account is not None:
+                account[FIRST] = offset
+            touched: Any = (
+                account
+                or hot.get(source)
+                or new(source, payments.times_ms[n], payments.currencies[n], offset)
+            )
+            if touched is not None:
+                hot[source] = touched
+            found[n] = touched
+        return found
+
+    def _new(self, source: bytes, time_ms: int, currency: bytes, offset: int) -> Account:
+        """One that is neither hot nor warm."""
+        if packed := self._cold.pop(source, None):
+            return self.layout.unpacked(packed, offset)
+        floor = time_ms if self._partial else self.dropped_until
+        return self.layout.new(time_ms, currency, offset, floor)
+
+    def _new_again(
         self, source: bytes, time_ms: int, currency: bytes, offset: int
     ) -> Account | None:
-        """As `touch`, while the input is read again; nothing where the payment at this offset is
-        part of what was saved of its account."""
         packed = self._cold.get(source)
         if packed and self.layout.as_of(packed) > offset:
             return None
-        return self.touch(source, time_ms, currency, offset)
+        return self._new(source, time_ms, currency, offset)
 
     def switch(self, layout: Layout) -> None:
         """Other rules are in force: their windows take the place of the old ones, in each account

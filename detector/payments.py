@@ -4,18 +4,15 @@ Where all is plain, which is the rule, a column is made by one `map`: with a loo
 reading takes a third longer.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
-from operator import not_
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from detector.careful import Unreadable
 from detector.rules.account import Account
 from detector.rules.compiler import Hit, Judge
 from detector.transaction import Amounts, Fields, parse, read_fields
 from kafka_batch import Batch
-
-_Touched = TypeVar("_Touched", Account, Account | None)
 
 
 class Payments(NamedTuple):
@@ -34,21 +31,6 @@ class Payments(NamedTuple):
         """Those whose selector is true."""
         columns: list[Any] = [[*compress(column, selectors)] for column in self]
         return Payments(*columns)
-
-    def accounts(
-        self,
-        hot: Mapping[bytes, Account],
-        touch: Callable[[bytes, int, bytes, int], _Touched],
-    ) -> list[_Touched]:
-        """The account of each: the one that is hot, or becomes so by `touch`, which is told the
-        source, time, currency and offset."""
-        found: list[Any] = [*map(hot.get, self.sources)]
-        for n in compress(range(len(found)), map(not_, found)):
-            source = self.sources[n]
-            found[n] = hot.get(source) or touch(
-                source, self.times_ms[n], self.currencies[n], self.offsets[n]
-            )
-        return found
 
     def judged(
         self, judges: Mapping[bytes, Judge], accounts: Sequence[Account]

@@ -166,7 +166,7 @@ class Restoring:
             self._remember(payments)
 
     def _remember(self, payments: Payments) -> None:
-        accounts = payments.accounts(self.memory.hot, self.memory.touch_again)
+        accounts = self.memory.touch_again(payments)
         anew = payments.chosen(accounts)
         known = [account for account in accounts if account]
         for _ in anew.judged(self._rules.rememberers, known):

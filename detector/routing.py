@@ -227,7 +227,7 @@ def _route_by_account(its: _Batch, memory: Memory) -> None:
 
 def _route_payments(its: _Batch, payments: Payments, memory: Memory) -> None:
     rules, refused = its.rules, its.refused
-    accounts = payments.accounts(memory.hot, memory.touch)
+    accounts = memory.touch(payments)
     memory.lay_out(accounts)
     rows, _, times_ms, sources, targets, amounts, currencies = payments
     judged = payments.judged(rules.judges, accounts)

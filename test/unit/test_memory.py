@@ -7,8 +7,9 @@ import pytest
 from rulebooks import shipped
 
 from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory, Saved
+from detector.payments import Payments
 from detector.rules import Rules
-from detector.rules.account import FLOOR, NEVER, NUMBER
+from detector.rules.account import FIRST, FLOOR, NEVER, NUMBER
 from detector.rules.compiler import Hit
 from detector.rules.file import load
 
@@ -20,9 +21,14 @@ def a_memory(*, partial: bool = False, **bounds: int) -> Memory:
     return Memory(RULES.layout, Bounds(**bounds), partial=partial)
 
 
+def one(source: bytes, offset: int, time_ms: int = 0) -> Payments:
+    """A payment, at an offset of the input."""
+    return Payments([0], [offset], [time_ms], [source], [b"payee"], [100], [b"USD"])
+
+
 def pay(memory: Memory, source: bytes, offset: int, time_ms: int = 0) -> None:
-    """One payment, at an offset of the input."""
-    account = memory.hot.get(source) or memory.touch(source, time_ms, b"USD", offset)
+    """Is judged, and remembered."""
+    (account,) = memory.touch(one(source, offset, time_ms))
     JUDGE(account, time_ms, 100, b"payee", b"USD", source)
     memory.next_offset = offset + 1
 
@@ -48,6 +54,22 @@ def test_with_a_bound_of_nothing_all_is_saved_at_every_commit() -> None:
     assert names(all_saved(memory, now_s=0)) == [b"a", b"b"]
     assert memory.manifest() == Manifest(as_of=2, low=2, rules_version="", accounts=2)
     assert all_saved(memory, now_s=0) == []
+
+
+def test_of_many_payments_each_finds_its_account_whatever_became_of_it_before() -> None:
+    memory = a_memory(replay_records=2)
+    for offset, source in enumerate([b"warm", b"warm too", b"hot", b"hot too"]):
+        pay(memory, source, offset)
+    assert names(all_saved(memory, now_s=0)) == [b"warm", b"warm too"]
+    sources = [b"new", b"warm too", b"hot", b"warm", b"new", b"warm too", b"new too"]
+    many, count = range(4, 11), len(sources)
+    columns = [*many], [0] * count, sources, [b"payee"] * count, [100] * count, [b"USD"] * count
+    accounts = memory.touch(Payments(range(count), *columns))
+    assert [*memory.hot] == [b"hot", b"hot too", b"new", b"warm too", b"warm", b"new too"]
+    assert all(it is memory.hot[source] for it, source in zip(accounts, sources, strict=True))
+    assert [it[FIRST] for it in memory.hot.values()] == [2, 3, 4, 5, 7, 10]
+    assert [it[NUMBER] for it in memory.hot.values()] == [1, 1, 0, 1, 1, 0]
+    assert len(memory) == 6
 
 
 def test_accounts_that_were_touched_longest_ago_are_saved_past_the_bound() -> None:
@@ -105,9 +127,9 @@ def test_what_was_saved_is_taken_up_where_it_was_left() -> None:
     pay(before, b"a", 0)
     put_in(after, all_saved(before, now_s=0))
     assert after.loaded(before.manifest()) is None
-    assert after.touch_again(b"a", 0, b"USD", 0) is None
+    assert after.touch_again(one(b"a", 0)) == [None]
     assert list(after.hot) == []
-    assert after.touch_again(b"b", 0, b"USD", 0) is after.hot[b"b"]
+    assert after.touch_again(one(b"b", 0)) == [after.hot[b"b"]]
     pay(after, b"a", 1)
     assert after.hot[b"a"][NUMBER] == 2
 
@@ -115,7 +137,7 @@ def test_what_was_saved_is_taken_up_where_it_was_left() -> None:
 def test_what_was_replayed_is_saved_with_the_next_commit() -> None:
     memory = a_memory()
     for offset, source in enumerate([b"a", b"b"]):
-        memory.touch_again(source, 0, b"USD", offset)
+        memory.touch_again(one(source, offset))
     memory.restored(2)
     pay(memory, b"c", 2)
     assert names(all_saved(memory, now_s=100.0)) == [b"a", b"b"]
@@ -126,7 +148,7 @@ def test_an_account_that_was_saved_takes_up_the_payments_that_came_after() -> No
     before, after = a_memory(replay_records=0), a_memory()
     pay(before, b"a", 0)
     put_in(after, all_saved(before, now_s=0))
-    account = after.touch_again(b"a", 0, b"USD", 1)
+    (account,) = after.touch_again(one(b"a", 1))
     assert account is after.hot[b"a"]
     assert account[NUMBER] == 1
     assert len(after) == 1
@@ -164,7 +186,7 @@ def sums_of(*windows: str) -> Rules:
 
 def remember(memory: Memory, rules: Rules, offset: int) -> list[Hit]:
     time_ms = offset * 1_200_000  # 20 minutes
-    account = memory.hot.get(b"a") or memory.touch(b"a", time_ms, b"USD", offset)
+    (account,) = memory.touch(one(b"a", offset, time_ms))
     memory.lay_out([account])
     return rules.judges[b"USD"](account, time_ms, 10_000, b"payee", b"USD", b"a")
 
