@@ -331,11 +331,16 @@ class Stream:
         self._before_commit({place.partition: at.offset for place, at in self._offsets.items()})
         self._observer.committing()
 
-    def _finish_commit(self) -> None:
-        """Waits for the commit that runs, if one does, and sends what was kept meanwhile."""
+    def _finish_commit(self, timeout_s: float | None = None) -> None:
+        """Waits for the commit that runs, if one does, and sends what was kept meanwhile.
+
+        Raises:
+            StreamError: it failed.
+            TimeoutError: it takes longer than it may.
+        """
         if self._commit is not None:
             with translated(self._config.instance_id):
-                self._commit.result()
+                self._commit.result(timeout_s)
             self._settle()
             self._send_held()
 
@@ -376,10 +381,7 @@ class Stream:
         if self._failure is not None:
             return
         try:
-            if self._commit is not None:
-                self._commit.result(_HAND_OVER_TIMEOUT_S)
-                self._settle()
-                self._send_held()
+            self._finish_commit(_HAND_OVER_TIMEOUT_S)
             if self._offsets:
                 self._commit_began = time.monotonic()
                 self._before()
