@@ -27,6 +27,7 @@ from kafka_batch.errors import Hangs, StartAnew, StreamError, one_line, translat
 from kafka_batch.producer import BatchProducer
 
 IDLE_WAIT_MS = 500
+COMMITTING_WAIT_MS = 5.0  # at the least, while a commit runs that another one waits for
 _MOST_HELD_BYTES = 8 << 20  # so far reading and judging run ahead of a commit
 _METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 6.0  # within the Kafka transaction's own time-out
@@ -281,7 +282,10 @@ class Stream:
     def _wait_ms(self) -> float:
         if not self._offsets:
             return IDLE_WAIT_MS
-        return max(0.0, (self._commit_at - time.monotonic()) * 1000)
+        # Where a commit takes longer than the interval, the next one is due and can't begin: not to
+        # wait would take a core, which the brokers may need.
+        least = 0.0 if self._commit is None else COMMITTING_WAIT_MS
+        return max(least, (self._commit_at - time.monotonic()) * 1000)
 
     def _note(self, batch: Batch) -> None:
         if not self._offsets:

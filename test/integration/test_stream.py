@@ -12,6 +12,7 @@ from kafka import KafkaAdminClient
 from streaming import Told, forward_until
 
 from kafka_batch import Hangs, Refused, StartAnew, Stream, StreamConfig, create_topics
+from kafka_batch.stream import COMMITTING_WAIT_MS
 
 LONG_MS = 5_000  # of a commit interval: commits come when all has been read
 
@@ -88,6 +89,28 @@ def test_what_is_forwarded_while_a_commit_runs_is_kept_for_the_next(
     stream.commit()
     assert numbers(committed(topics, topics.legit)) == list(range(11))
     assert told.words[-4:] == ["committing", "committed"] * 2
+
+
+def test_where_a_commit_takes_longer_than_the_interval_reads_wait_for_records(
+    topics: Topics, stream: Stream
+) -> None:
+    gate = Gate(stream)
+    send_numbered(topics, 0, 10)
+    forward_until(stream, topics.legit, 10)
+    the_interval_is_over(stream)
+    send_numbered(topics, 10, 1)
+    forward_until(stream, topics.legit, 1)
+    assert gate.reached.wait(30)
+    the_interval_is_over(stream)
+    began = time.monotonic()
+    batches = [stream.read() for _ in range(20)]
+    took_s = time.monotonic() - began
+    gate.open.set()
+    stream.commit()
+    assert batches == [None] * 20
+    # Without a pause they would keep a core busy, and on a small machine the broker from its work.
+    assert took_s > 20 * COMMITTING_WAIT_MS / 1000 / 2
+    assert numbers(committed(topics, topics.legit)) == list(range(11))
 
 
 def test_what_was_kept_is_dropped_where_the_commit_fails_and_read_again(
