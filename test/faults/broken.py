@@ -60,9 +60,9 @@ def new_stream() -> None:
     """After a commit that failed, the same stream goes on from where it is [6]."""
     finish = Stream._finish_commit
 
-    def go_on(self: Stream) -> None:
+    def go_on(self: Stream, timeout_s: float | None = None) -> None:
         try:
-            finish(self)
+            finish(self, timeout_s)
         except StreamError:
             self._commit, self._begun = None, False
             self._producer.drop_held()
