@@ -63,6 +63,18 @@ def the_interval_is_over(stream: Stream) -> None:
     stream._caught_up, stream._commit_at = False, 0.0
 
 
+def with_a_commit_held_back(topics: Topics, stream: Stream) -> Gate:
+    """Ten records are in it, and one was forwarded since."""
+    gate = Gate(stream)
+    send_numbered(topics, 0, 10)
+    forward_until(stream, topics.legit, 10)
+    the_interval_is_over(stream)
+    send_numbered(topics, 10, 1)
+    forward_until(stream, topics.legit, 1)  # the commit of the ten began with its first read
+    assert gate.reached.wait(30)
+    return gate
+
+
 def test_where_all_is_read_a_commit_ends_before_the_next_read(
     topics: Topics, stream: Stream, told: Told
 ) -> None:
@@ -75,13 +87,7 @@ def test_where_all_is_read_a_commit_ends_before_the_next_read(
 def test_what_is_forwarded_while_a_commit_runs_is_kept_for_the_next(
     topics: Topics, stream: Stream, told: Told
 ) -> None:
-    gate = Gate(stream)
-    send_numbered(topics, 0, 10)
-    forward_until(stream, topics.legit, 10)
-    the_interval_is_over(stream)
-    send_numbered(topics, 10, 1)
-    forward_until(stream, topics.legit, 1)  # the commit of the ten began with its first read
-    assert gate.reached.wait(30)
+    gate = with_a_commit_held_back(topics, stream)
     assert told.words[-1] == "committing"
     seen = committed(topics, topics.legit, isolation="read_uncommitted")
     assert numbers(seen) == list(range(10))
@@ -94,13 +100,7 @@ def test_what_is_forwarded_while_a_commit_runs_is_kept_for_the_next(
 def test_where_a_commit_takes_longer_than_the_interval_reads_wait_for_records(
     topics: Topics, stream: Stream
 ) -> None:
-    gate = Gate(stream)
-    send_numbered(topics, 0, 10)
-    forward_until(stream, topics.legit, 10)
-    the_interval_is_over(stream)
-    send_numbered(topics, 10, 1)
-    forward_until(stream, topics.legit, 1)
-    assert gate.reached.wait(30)
+    gate = with_a_commit_held_back(topics, stream)
     the_interval_is_over(stream)
     began = time.monotonic()
     batches = [stream.read() for _ in range(20)]
@@ -116,14 +116,8 @@ def test_where_a_commit_takes_longer_than_the_interval_reads_wait_for_records(
 def test_what_was_kept_is_dropped_where_the_commit_fails_and_read_again(
     topics: Topics, stream: Stream, told: Told
 ) -> None:
-    gate = Gate(stream)
+    gate = with_a_commit_held_back(topics, stream)
     gate.failure = StartAnew("no answer")
-    send_numbered(topics, 0, 10)
-    forward_until(stream, topics.legit, 10)
-    the_interval_is_over(stream)
-    send_numbered(topics, 10, 1)
-    forward_until(stream, topics.legit, 1)
-    assert gate.reached.wait(30)
     gate.open.set()
     with pytest.raises(StartAnew, match="no answer"):
         stream.commit()
@@ -139,13 +133,7 @@ def test_what_was_kept_is_dropped_where_the_commit_fails_and_read_again(
 def test_a_rebalance_commits_what_was_kept_before_it_hands_over(
     topics: Topics, stream: Stream, told: Told
 ) -> None:
-    gate = Gate(stream)
-    send_numbered(topics, 0, 10)
-    forward_until(stream, topics.legit, 10)
-    the_interval_is_over(stream)
-    send_numbered(topics, 10, 1)
-    forward_until(stream, topics.legit, 1)
-    assert gate.reached.wait(30)
+    gate = with_a_commit_held_back(topics, stream)
     other = Told()
     joining = threading.Thread(target=lambda: join_and_leave(topics, other))
     joining.start()
