@@ -55,9 +55,9 @@ class Bounds:
     """How far saving may lag behind, in records and in milliseconds, and how many accounts are
     saved at a commit, and kept, at the most."""
 
-    replay_records: int = 100_000
+    replay_records: int = 200_000
     interval_ms: int = 10_000
-    a_commit: int = 20_000
+    a_commit: int = 50_000
     accounts: int = 250_000
 
 

@@ -108,7 +108,7 @@ class DetectorSettings(ServiceSettings):
             description="records of a partition whose effect on accounts may be unsaved, and is "
             "replayed after a crash; 0 saves at every commit",
         ),
-    ] = 100_000
+    ] = 200_000
     state_interval_ms: Annotated[
         int, Field(ge=1, le=86_400_000, description="longest time until an account is saved, in ms")
     ] = 10_000
