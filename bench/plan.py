@@ -45,7 +45,7 @@ class Plan:
     remembering: Sequence[System] = (DETECTOR_TEN, DETECTOR_VELOCITY, STREAMS_VELOCITY)
     accounts: int = 100_000
     payments: int = 3_200_000
-    rounds_of_rules: int = 2
+    rounds_of_rules: int = 3
     timed: tuple[int, int] = (100_000, 500_000)
     durability: Sequence[tuple[int, int]] = ()
     restored: tuple[int, int] | None = None

@@ -89,8 +89,8 @@ def _number(key: str, form: str) -> Callable[[dict[str, Any]], str]:
     return lambda row: format(row[key], form) if key in row else ""
 
 
-def _spread(key: str) -> Callable[[dict[str, Any]], str]:
-    return lambda row: f"{row[f'{key}_least']:,.0f}-{row[f'{key}_most']:,.0f}"
+def _spread(key: str, form: str = ",.0f") -> Callable[[dict[str, Any]], str]:
+    return lambda row: f"{row[f'{key}_least']:{form}}-{row[f'{key}_most']:{form}}"
 
 
 def _tables(result: Result) -> Sequence[tuple[str, str, list[_Column]]]:
@@ -192,10 +192,12 @@ def _tables_of_rules(
             "restoring after a SIGKILL, by how often it was saved",
             [
                 ("saved", _text("saved")),
+                ("rounds", _text("rounds")),
                 ("accounts", _number("accounts", ",")),
                 ("records read", _number("records", ",")),
                 ("replayed", _number("replayed", ",")),
                 ("restored in s", _number("seconds", ".1f")),
+                ("least-most", _spread("seconds", ".1f")),
                 ("live after s", _number("live_s", ".1f")),
                 ("MB", _number("memory_mb", ".0f")),
                 ("bytes/account", _number("bytes_an_account", ",.0f")),
