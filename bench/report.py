@@ -78,7 +78,7 @@ def _rows(result: Result) -> list[Result]:
 
 
 _WORDS = ("system", "guarantee", "read", "written", "saved")
-_WIDTH = 120  # where it goes to a file
+_WIDTH = 180  # where it goes to a file
 
 
 def _text(key: str) -> Callable[[dict[str, Any]], str]:
