@@ -12,6 +12,7 @@ import urllib.request
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bench.plan import Plan
@@ -19,7 +20,7 @@ from bench.processes import Failed, Running, running
 from bench.remembering import ROOM, SAVING, write
 from bench.systems import DETECTOR_TEN, System
 from bench.topics import PARTITIONS, VERDICTS, Broker, Ends
-from bench.turns import Row, figures, say
+from bench.turns import Row, figures, in_turn
 from broker.ports import free_ports
 
 _KILLED_AT = 0.97  # of the records
@@ -46,18 +47,24 @@ def restore(broker: Broker, plan: Plan) -> list[Row]:
     if plan.restored is None:
         return []
     accounts, payments = plan.restored
-    runs: dict[str, list[Row]] = {saved: [] for saved in SAVING}
     with broker.topics("in", "empty") as (topic, empty):
         write(broker, topic, accounts, payments)
         alone = _start(broker, _variant("never"), empty).memory_mb
-        for _ in range(plan.rounds_of_rules):
-            for saved, its in runs.items():
-                its.append(_row(broker, _variant(saved), topic, payments, alone))
-                say(f"restored {accounts:,} accounts, saved {saved}: {its[-1]['seconds']:.1f} s")
+        turns = [
+            (saved, partial(_measure, broker, saved, topic, payments, alone)) for saved in SAVING
+        ]
+        runs = in_turn(turns, plan.rounds_of_rules)
     return [{"saved": saved, **_summary(its)} for saved, its in runs.items()]
 
 
-def _summary(runs: Sequence[Row]) -> Row:
+class _Figures(dict[str, float]):
+    """What was measured of one restart."""
+
+    def __str__(self) -> str:
+        return f"restored in {self['seconds']:.1f} s"
+
+
+def _summary(runs: Sequence[_Figures]) -> Row:
     """The median of each figure, of the seconds their bounds, too; of what nothing was longer than,
     the longest."""
     row = {
@@ -81,7 +88,8 @@ def _variant(saved: str) -> System:
     )
 
 
-def _row(broker: Broker, system: System, topic: str, payments: int, alone_mb: float) -> Row:
+def _measure(broker: Broker, saved: str, topic: str, payments: int, alone_mb: float) -> _Figures:
+    system = _variant(saved)
     with broker.outputs() as names:
         variables = {**broker.variables(), **names, "TRANSACTIONS_TOPIC": topic}
         written = [names[name] for name in VERDICTS]
@@ -92,13 +100,13 @@ def _row(broker: Broker, system: System, topic: str, payments: int, alone_mb: fl
         with running(system, variables) as its:
             found = _restored(its)
     accounts = found.figures["accounts"]
-    return {
+    return _Figures(
         **found.figures,
-        "live_s": found.live_s,
-        "memory_mb": found.memory_mb,
-        "bytes_an_account": (found.memory_mb - alone_mb) * 1e6 / accounts,
+        live_s=found.live_s,
+        memory_mb=found.memory_mb,
+        bytes_an_account=(found.memory_mb - alone_mb) * 1e6 / accounts,
         **durations,
-    }
+    )
 
 
 def _start(broker: Broker, system: System, topic: str) -> _Restored:
