@@ -13,6 +13,7 @@ from kafka_batch import Guarantee
 from kafka_batch.service.settings import ServiceSettings, TopicName
 
 RULES_FILE = Path(__file__).parent / "rules.yaml"
+_BOUNDS = Bounds()
 
 
 class StateMissing(StrEnum):
@@ -108,16 +109,16 @@ class DetectorSettings(ServiceSettings):
             description="records of a partition whose effect on accounts may be unsaved, and is "
             "replayed after a crash; 0 saves at every commit",
         ),
-    ] = 200_000
+    ] = _BOUNDS.replay_records
     state_interval_ms: Annotated[
         int, Field(ge=1, le=86_400_000, description="longest time until an account is saved, in ms")
-    ] = 10_000
+    ] = _BOUNDS.interval_ms
     state_max_events: Annotated[
         int, Field(ge=1, le=100_000, description="payments kept of an account at the most")
     ] = 1_000
     state_max_accounts: Annotated[
         int, Field(ge=1, le=10**9, description="accounts kept of a partition at the most")
-    ] = 250_000
+    ] = _BOUNDS.accounts
     state_missing: Annotated[
         StateMissing,
         Field(
