@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from detector.memory import Bounds
 from kafka_batch import Guarantee
-from kafka_batch.service.settings import ServiceSettings, TopicName
+from kafka_batch.service.settings import IN_ANY_CASE, ServiceSettings, TopicName
 
 RULES_FILE = Path(__file__).parent / "rules.yaml"
 _BOUNDS = Bounds()
@@ -26,6 +26,8 @@ class StateMissing(StrEnum):
 def _a_file(path: Path) -> Path:
     if not os.path.isfile(path):  # which is False for a name that no file can have
         raise ValueError("there is no such file")
+    if not os.access(path, os.R_OK):
+        raise ValueError(f"user {os.getuid()} may not read it: chmod a+r it")
     return path
 
 
@@ -59,7 +61,7 @@ class DetectorSettings(ServiceSettings):
         ),
     ] = "detector"
     processing_guarantee: Annotated[
-        Guarantee, Field(description="exactly_once or at_least_once")
+        Guarantee, IN_ANY_CASE, Field(description="exactly_once or at_least_once")
     ] = Guarantee.EXACTLY_ONCE
     commit_interval_ms: Annotated[
         int,
@@ -121,6 +123,7 @@ class DetectorSettings(ServiceSettings):
     ] = _BOUNDS.accounts
     state_missing: Annotated[
         StateMissing,
+        IN_ANY_CASE,
         Field(
             description="refuse, or partial: to go on where what was saved of accounts is not all "
             "there, and mark verdicts with history: partial"

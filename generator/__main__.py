@@ -12,10 +12,10 @@ from generator.settings import GeneratorSettings
 from kafka_batch import Refused
 from kafka_batch.service.anew import run_until_done
 from kafka_batch.service.health import Pulse
-from kafka_batch.service.logs import set_up_logs
 from kafka_batch.service.memory import keep_freed_memory
 from kafka_batch.service.metrics import serve_metrics
 from kafka_batch.service.settings import SettingsError
+from kafka_batch.service.start import begin
 from kafka_batch.service.stop import Stop
 
 _WRONG_SETTINGS, _REFUSED = 2, 1
@@ -29,11 +29,10 @@ def main() -> int:
     stop.on_signals()
     _parser().parse_args()
     try:
-        settings = GeneratorSettings.from_environment(os.environ)
+        settings = begin(GeneratorSettings, os.environ)
     except SettingsError as error:
         sys.stderr.write(f"generator: {error}\n")
         return _WRONG_SETTINGS
-    set_up_logs(settings.log_level)
     pulse = Pulse(settings.health_file)
     metrics = Metrics(settings.transactions_per_second, pulse.age_s)
     try:

@@ -14,9 +14,9 @@ from detector.settings import DetectorSettings
 from kafka_batch import Refused, create_topics
 from kafka_batch.service.anew import run_until_done
 from kafka_batch.service.health import Pulse
-from kafka_batch.service.logs import set_up_logs
 from kafka_batch.service.memory import keep_freed_memory
 from kafka_batch.service.metrics import serve_metrics
+from kafka_batch.service.start import begin
 from kafka_batch.service.stop import Stop
 
 _REFUSED = 1
@@ -54,8 +54,7 @@ def run(_: argparse.Namespace) -> int:
     keep_freed_memory()
     stop = Stop()
     stop.on_signals()
-    settings = DetectorSettings.from_environment(os.environ)
-    set_up_logs(settings.log_level)
+    settings = begin(DetectorSettings, os.environ)
     try:
         with ExitStack() as to_end:
             _judge(settings, stop, to_end)
@@ -86,8 +85,7 @@ def make_topics(_: argparse.Namespace) -> int:
     """Makes the topics that the settings name. Returns and raises as `run`."""
     stop = Stop()
     stop.on_signals()
-    settings = DetectorSettings.from_environment(os.environ)
-    set_up_logs(settings.log_level)
+    settings = begin(DetectorSettings, os.environ)
     try:
         run_until_done(lambda: _create_topics(settings), stop)
     except Refused as reason:

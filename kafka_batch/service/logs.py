@@ -1,7 +1,8 @@
-"""Structured logs: one JSON object a line, or, on a terminal, lines for a person."""
+"""Structured logs: one JSON object a line, or lines for a person."""
 
 import logging
 import sys
+from enum import StrEnum
 
 import structlog
 from kafka.errors import ConcurrentTransactionsError
@@ -9,17 +10,33 @@ from kafka.errors import ConcurrentTransactionsError
 from kafka_batch.client import QuietRepeats
 
 
-def set_up_logs(level: str) -> None:
+class LogFormat(StrEnum):
+    """How a log line is written. `AUTO` is for a person where standard error is a terminal."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def set_up_logs(level: str, log_format: LogFormat = LogFormat.AUTO) -> None:
     """Sends all logs to standard error, those of the libraries included.
 
     The Kafka client's own are shown from WARNING up (DEBUG shows all), and each of its messages
     at most once a minute: it repeats some thousands of times a second while a broker is away.
     """
+    for_a_person = log_format is LogFormat.CONSOLE or (
+        log_format is LogFormat.AUTO and sys.stderr.isatty()
+    )
     before: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="%H:%M:%SZ" if for_a_person else "iso", utc=True),
     ]
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+        if for_a_person
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
     structlog.configure(
         processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -29,7 +46,7 @@ def set_up_logs(level: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     handler.addFilter(QuietRepeats())
@@ -45,9 +62,3 @@ def set_up_logs(level: str) -> None:
 
 def _is_no_mere_wait(record: logging.LogRecord) -> bool:
     return ConcurrentTransactionsError.__name__ not in (record.args or ())
-
-
-def _renderers() -> list[structlog.typing.Processor]:
-    if sys.stderr.isatty():
-        return [structlog.dev.ConsoleRenderer()]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

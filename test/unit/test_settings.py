@@ -1,5 +1,6 @@
 """Settings from the environment: defaults, and one line for what is wrong."""
 
+import json
 import os
 import subprocess
 import sys
@@ -17,46 +18,47 @@ WRONG = {
     (service, name, value)
     for service, names in {
         DetectorSettings: {
-            "COMMIT_INTERVAL_MS": ("x", "", "0", "-1", "5001", "1e9", "1.5"),
-            "FRAUD_THRESHOLD": ("x", "", "-0.01", "1e13", "nan", "inf", "1e-999999999"),
-            "PROCESSING_GUARANTEE": ("x", "", "EXACTLY_ONCE"),
-            "INSTANCE_ID": ("", "a b", "x" * 201),
-            "CONSUMER_GROUP": ("", "a b", "x" * 201),
-            "LEGIT_TOPIC": ("", "a b", "x" * 250),
-            "FRAUD_TOPIC": ("", "a/b"),
-            "DEAD_LETTER_TOPIC": ("", "ä"),
-            "RULES_FILE": ("", "no-such-file", "/", "x" * 5_000),
-            "RULES_TOPIC": ("", "a b", "x" * 250),
-            "RULES_LOG_TOPIC": ("", "a b"),
-            "STATE_TOPIC": ("", "a b"),
-            "STATE_REPLAY_MAX": ("", "x", "-1", "1" + "0" * 10),
-            "STATE_INTERVAL_MS": ("", "x", "0", "-1", "86400001"),
-            "STATE_MAX_EVENTS": ("", "x", "0", "-1", "100001"),
-            "STATE_MAX_ACCOUNTS": ("", "x", "0", "-1", "1" + "0" * 10),
-            "STATE_MISSING": ("", "x", "PARTIAL"),
-            "TOPIC_PARTITIONS": ("0", "", "x", "-1", "10001"),
-            "TOPIC_REPLICATION_FACTOR": ("0", "", "x", "-1", "101"),
+            "COMMIT_INTERVAL_MS": ("x", "0", "-1", "5001", "1e9", "1.5"),
+            "FRAUD_THRESHOLD": ("x", "-0.01", "1e13", "nan", "inf", "1e-999999999"),
+            "PROCESSING_GUARANTEE": ("x",),
+            "INSTANCE_ID": ("a b", "x" * 201),
+            "CONSUMER_GROUP": ("a b", "x" * 201),
+            "LEGIT_TOPIC": ("a b", "x" * 250),
+            "FRAUD_TOPIC": ("a/b",),
+            "DEAD_LETTER_TOPIC": ("ä",),
+            "RULES_FILE": ("no-such-file", "/", "x" * 5_000),
+            "RULES_TOPIC": ("a b", "x" * 250),
+            "RULES_LOG_TOPIC": ("a b",),
+            "STATE_TOPIC": ("a b",),
+            "STATE_REPLAY_MAX": ("x", "-1", "1" + "0" * 10),
+            "STATE_INTERVAL_MS": ("x", "0", "-1", "86400001"),
+            "STATE_MAX_EVENTS": ("x", "0", "-1", "100001"),
+            "STATE_MAX_ACCOUNTS": ("x", "0", "-1", "1" + "0" * 10),
+            "STATE_MISSING": ("x",),
+            "TOPIC_PARTITIONS": ("0", "x", "-1", "10001"),
+            "TOPIC_REPLICATION_FACTOR": ("0", "x", "-1", "101"),
         },
         GeneratorSettings: {
-            "TRANSACTIONS_PER_SECOND": ("x", "", "-1", "10000001", "1.5"),
-            "TRANSACTIONS_TOTAL": ("x", "", "0", "-1", "1" + "0" * 16),
-            "SEED": ("x", "", "-1", str(2**63)),
-            "ACCOUNTS": ("x", "", "1", "-1", "1000001"),
+            "TRANSACTIONS_PER_SECOND": ("x", "-1", "10000001", "1.5"),
+            "TRANSACTIONS_TOTAL": ("x", "0", "-1", "1" + "0" * 16),
+            "SEED": ("x", "-1", str(2**63)),
+            "ACCOUNTS": ("x", "1", "-1", "1000001"),
         },
     }.items()
     for name, values in {
         **names,
         "KAFKA_BROKER_URL": (
-            *("", "broker", "broker:", ":9092", "a:1,", "a b:1", "broker:port", "a:0", "a:65536"),
+            *("broker", "broker:", ":9092", "a:1,", "a b:1", "broker:port", "a:0", "a:65536"),
             *("a..b:1", f"{'a' * 64}:1", "ä:1", "a:\u0661", ",".join(["a:1"] * 101)),
         ),
-        "TRANSACTIONS_TOPIC": ("", "a b", "x" * 250, ".", ".."),
-        "LOG_LEVEL": ("", "info", "TRACE"),
-        "COMPRESSION_TYPE": ("", "brotli", "GZIP"),
-        "RECORD_CODEC": ("", "fast"),
-        "CPU_AFFINITY": ("", "AUTO", "0"),
-        "METRICS_PORT": ("", "x", "0", "-1", "65536"),
-        "HEALTH_FILE": ("", "/", "/no-such-folder/file", "x" * 5_000),
+        "TRANSACTIONS_TOPIC": ("a b", "x" * 250, ".", ".."),
+        "LOG_LEVEL": ("TRACE", "2"),
+        "LOG_FORMAT": ("xml",),
+        "COMPRESSION_TYPE": ("brotli",),
+        "RECORD_CODEC": ("fast",),
+        "CPU_AFFINITY": ("0",),
+        "METRICS_PORT": ("x", "0", "-1", "65536"),
+        "HEALTH_FILE": ("/", "/no-such-folder/file", "x" * 5_000),
     }.items()
     for value in values
 }
@@ -81,7 +83,6 @@ EVERY = {
 }
 OF_NO_VARIABLE = {
     "wrong": "/no/such folder\n",
-    "empty": "",
     "huge": "9" * 400,
     "huge, of letters": "x" * 100_000,
     "negative": "-1",
@@ -95,7 +96,7 @@ MAY_BE_A_NAME = {  # that reads like a negative number
 
 @pytest.mark.parametrize("kind", OF_NO_VARIABLE)
 @pytest.mark.parametrize(("service", "name"), sorted(EVERY, key=str))
-def test_no_variable_takes_what_is_wrong_empty_huge_or_negative(
+def test_no_variable_takes_what_is_wrong_huge_or_negative(
     service: type[ServiceSettings], name: str, kind: str
 ) -> None:
     if kind == "negative" and name in MAY_BE_A_NAME:
@@ -110,6 +111,75 @@ def test_no_variable_takes_what_is_wrong_empty_huge_or_negative(
 
 def test_every_variable_that_can_be_wrong_is_tried() -> None:
     assert {(service, name) for service, name, _ in WRONG} == EVERY
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+@pytest.mark.parametrize("service", [DetectorSettings, GeneratorSettings])
+def test_an_empty_variable_is_an_unset_one(service: type[ServiceSettings], blank: str) -> None:
+    every = {str(field.alias): blank for field in service.model_fields.values()}
+    assert service.from_environment(every) == service.from_environment({})
+
+
+def test_blanks_around_a_value_do_not_count() -> None:
+    given = {"KAFKA_BROKER_URL": "one:9092\n", "COMMIT_INTERVAL_MS": " 50 ", "FRAUD_TOPIC": "f\r"}
+    found = DetectorSettings.from_environment(given)
+    assert (found.kafka_broker_url, found.commit_interval_ms) == ("one:9092", 50)
+    assert found.fraud_topic == "f"
+
+
+@pytest.mark.parametrize(
+    ("given", "level"),
+    [("info", "INFO"), ("Debug", "DEBUG"), ("warn", "WARNING"), ("WARN", "WARNING")],
+)
+def test_a_log_level_may_be_written_as_other_programs_do(given: str, level: str) -> None:
+    assert GeneratorSettings.from_environment({"LOG_LEVEL": given}).log_level == level
+
+
+def test_a_word_of_a_list_may_be_in_any_case() -> None:
+    given = {
+        "LOG_FORMAT": "JSON",
+        "COMPRESSION_TYPE": "LZ4",
+        "RECORD_CODEC": "Client",
+        "CPU_AFFINITY": "None",
+        "PROCESSING_GUARANTEE": "AT_LEAST_ONCE",
+        "STATE_MISSING": "Partial",
+    }
+    found = DetectorSettings.from_environment(given)
+    assert {name: getattr(found, name.lower()) for name in given} == {
+        name: value.lower() for name, value in given.items()
+    }
+
+
+@pytest.mark.parametrize("service", ["detector", "generator"])
+def test_a_variable_that_kubernetes_made_of_a_service_is_ignored_with_a_warning(
+    service: str, free_port: int
+) -> None:
+    link = {"METRICS_PORT": "tcp://10.43.17.4:9400"}
+    nobody = {"KAFKA_BROKER_URL": f"localhost:{free_port}"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", service],
+        cwd=REPOSITORY,
+        env={**os.environ, **link, **nobody},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        told = json.loads(process.stderr.readline())
+        process.terminate()
+    assert told["event"].startswith("ignored: Kubernetes set this variable")
+    assert (told["level"], told["variable"]) == ("warning", "METRICS_PORT")
+
+
+def test_a_rules_file_that_may_not_be_read_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rules.yaml"
+    file.touch()
+    # The tests may run as root, who may read all.
+    monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (file, os.R_OK))
+    with pytest.raises(SettingsError, match=f"user {os.getuid()} may not read it: chmod a\\+r it"):
+        DetectorSettings.from_environment({"RULES_FILE": str(file)})
 
 
 def test_without_variables_the_defaults_are_the_projects() -> None:
@@ -153,7 +223,7 @@ def test_help_lists_every_variable_with_its_default(service: type[ServiceSetting
     ("name", "value", "shown"),
     [
         ("LOG_LEVEL", "loud\nINFO forged", r"'loud\nINFO forged'"),
-        ("METRICS_PORT", "", "''"),
+        ("METRICS_PORT", "x", "'x'"),
         ("KAFKA_BROKER_URL", "x" * 100_000, "'xxx"),
         ("HEALTH_FILE", "/no-such-folder/file", "'/no-such-folder/file'"),
     ],
