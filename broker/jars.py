@@ -21,6 +21,12 @@ class BrokerUnavailable(Exception):
     """Kafka can't be started or reached here; the text says what is wrong and what to do."""
 
 
+def environment() -> dict[str, str]:
+    """What Java and Maven run with: in a locale without UTF-8 (LC_ALL=C) they can't open a path
+    that has letters beyond ASCII."""
+    return {**os.environ, "LC_ALL": "C.UTF-8"}
+
+
 def server(config: Path) -> list[str]:
     """The command line of a Kafka server.
 
@@ -122,7 +128,13 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
     )
 
 

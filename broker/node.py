@@ -86,6 +86,7 @@ class Node:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
                 jars.server(config),
+                env=jars.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -213,6 +214,13 @@ def _format(config: Path) -> None:
     short = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
     arguments = ["format", "--cluster-id", _CLUSTER_ID, "--config", str(config)]
     command = jars.tool("kafka.tools.StorageTool", arguments, *short)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        env=jars.environment(),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
     if done.returncode:
         raise BrokerUnavailable(f"no storage was formatted: {jars.first_error(done.stderr)}")

@@ -22,7 +22,7 @@ def require_free(port: int) -> None:
         if not _bound(probe, port):
             raise BrokerUnavailable(
                 f"port {port} is taken: stop what listens there (docker compose? another broker?), "
-                "or choose another with --port"
+                "or choose another: BROKER_PORT for make up, or --port"
             )
 
 

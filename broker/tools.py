@@ -53,4 +53,4 @@ def become(tool: str, arguments: Sequence[str]) -> NoReturn:
         BrokerUnavailable: Java or the jars can't be had.
     """
     line = command(tool, arguments)
-    os.execv(line[0], line)  # noqa: S606
+    os.execve(line[0], line, jars.environment())  # noqa: S606
