@@ -2,7 +2,6 @@
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
-LOCAL_BROKER := localhost:9094
 
 .PHONY: help
 help: ## list the targets
@@ -18,13 +17,12 @@ help: ## list the targets
 .PHONY: up
 up: ## run everything until Ctrl-C: with Docker where an engine answers, else without
 	@if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; \
-	then echo "a Docker engine answers: docker compose up"; docker compose up --build; \
+	then echo "a Docker engine answers: docker compose up"; docker compose up; \
 	else echo "no Docker engine answers: running on this machine"; $(MAKE) --no-print-directory up-local; fi
 
 .PHONY: up-local
 up-local: .venv/installed ## run everything until Ctrl-C, without Docker
-	@KAFKA_BROKER_URL=$(LOCAL_BROKER) $(BIN)/python -m broker run -- \
-		sh -c '$(BIN)/python -m detector create-topics && exec $(BIN)/honcho start' || [ $$? -eq 143 ] # told to stop
+	@broker/up-local || [ $$? -eq 143 ] # told to stop
 
 .PHONY: down
 down: ## stop and remove the containers, the network and the data

@@ -69,6 +69,11 @@ def free_port() -> int:
     return _free_port()
 
 
+@pytest.fixture(scope="session")
+def free_port_of_the_session() -> int:
+    return _free_port()
+
+
 def _free_port() -> int:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         return int(listener.getsockname()[1])

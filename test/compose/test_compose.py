@@ -1,83 +1,20 @@
 """The way its users start it: docker compose, from up to down."""
 
-import json
-import os
-import subprocess
+import socket
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from detecting import REPOSITORY, wait_until
+from compose.stack import Stack, checkout
+from pages import section, type_all
 from report.verdict import EXPECTED
 
-PROJECT = "fraud-detector-test"
+from kafka_batch import describe_topics
 
 
-def docker(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        ["docker", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=check
-    )
-
-
-def compose(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    return docker("compose", "-p", PROJECT, *arguments, check=check)
-
-
-def engine_answers() -> bool:
-    try:
-        return not (
-            docker("info", check=False).returncode
-            or docker("compose", "version", check=False).returncode
-        )
-    except FileNotFoundError:
-        return False
-
-
-pytestmark = pytest.mark.skipif(
-    not engine_answers(), reason="no Docker engine with compose answers"
-)
-
-
-def containers(service: str) -> list[str]:
-    return compose("ps", "-a", "-q", service).stdout.split()
-
-
-def state(container: str) -> dict[str, object]:
-    (found,) = json.loads(docker("inspect", container).stdout)
-    return dict(found["State"])
-
-
-def healthy(service: str) -> bool:
-    states = [state(container) for container in containers(service)]
-    return bool(states) and all(
-        dict(found.get("Health") or {}).get("Status") == "healthy"  # type: ignore[call-overload]
-        for found in states
-    )
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[None]:
-    """The broker on its own first, then everything, with two detectors."""
-    compose("down", "--volumes", "--remove-orphans")
-    try:
-        compose("build")
-        compose("--profile", "report", "build", "report")
-        compose("-f", "docker-compose.kafka.yml", "up", "-d")
-        done = compose("up", "-d", "--scale", "detector=2", check=False)
-        assert done.returncode == 0, done.stderr
-        wait_until(lambda: healthy("detector") and healthy("generator"), "all are healthy")
-        yield
-    finally:
-        compose("down", "--volumes", "--remove-orphans")
-
-
-def report(seconds: int) -> "subprocess.CompletedProcess[str]":
-    run = ["--profile", "report", "run", "--rm", "--no-deps", "-T", "report", str(seconds)]
-    return compose(*run, check=False)
-
-
-@pytest.mark.usefixtures("stack")
-def test_both_streams_flow_and_the_report_says_so() -> None:
-    done = report(10)
+def test_both_streams_flow_and_the_report_says_so(stack: Stack) -> None:
+    done = stack.run("test/run.sh", "10", check=False)
     lines = done.stdout.splitlines()
     values = {line.split(" = ")[0]: line.split(" = ")[1] for line in lines if " = " in line}
     fraud, legit = (int(values[f"# {kind} transactions"]) for kind in ("fraudulent", "legitimate"))
@@ -92,42 +29,110 @@ def test_both_streams_flow_and_the_report_says_so() -> None:
     assert done.returncode == (0 if expected else 1), done.stderr
 
 
-@pytest.mark.usefixtures("stack")
-def test_the_script_measures_it_from_the_host_too() -> None:
-    script = str(REPOSITORY / "test" / "run.sh")
-    environment = {k: v for k, v in os.environ.items() if k != "KAFKA_BROKER_URL"}
-    done = subprocess.run(
-        [script, "3"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode in (0, 1), done.stderr
-    assert "# legitimate transactions = " in done.stdout
-
-
-@pytest.mark.usefixtures("stack")
-def test_a_fraud_is_tailed_with_its_reason_by_the_stock_tool() -> None:
+def test_a_fraud_is_tailed_with_its_reason_by_the_stock_tool(stack: Stack) -> None:
     tool = "/opt/kafka/bin/kafka-console-consumer.sh"
     asked = "--bootstrap-server localhost:9092 --topic streaming.transactions.fraud"
     shown = "--isolation-level read_committed --formatter-property print.headers=true"
     command = [tool, *asked.split(), *shown.split(), "--from-beginning", "--max-messages", "1"]
-    (line,) = compose("exec", "-T", "broker", *command).stdout.splitlines()
+    (line,) = stack.compose("exec", "-T", "broker", *command).stdout.splitlines()
     assert line.startswith("rules:large_amount,reasons:[")
     assert '"currency":"USD"' in line
 
 
-@pytest.mark.usefixtures("stack")
+def test_a_client_on_the_host_reaches_the_broker_at_its_port(stack: Stack) -> None:
+    topic = "queueing.transactions"
+    assert describe_topics(f"localhost:{stack.port}", [topic])[topic].partitions == 4
+
+
+def test_a_broker_whose_logs_are_quiet_still_says_what_is_wrong(stack: Stack) -> None:
+    config = "/opt/kafka/config/log4j2.yaml"  # made by the image, of ours and of its variables
+    made = stack.compose("exec", "-T", "broker", "cat", config).stdout
+    assert 'level: "WARN"' in made
+    assert 'ref: "Console"' in made
+
+
+@pytest.fixture
+def another(tmp_path: Path, free_port: int) -> Iterator[Stack]:
+    """A second checkout, of which nothing runs yet."""
+    found = Stack(checkout(tmp_path / "second"), free_port)
+    try:
+        yield found
+    finally:
+        found.compose("down", "--volumes", "--remove-orphans")
+
+
+def test_a_second_checkout_has_a_broker_of_its_own_which_other_hosts_reach(
+    stack: Stack, another: Stack
+) -> None:
+    first = stack.containers("broker")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: it tells which of our addresses would
+        address = probe.getsockname()[0]
+    up = ["-f", "docker-compose.kafka.yml", "up", "-d", "--wait"]
+    another.compose(*up, BROKER_HOST=address)
+    assert describe_topics(f"{address}:{another.port}", []) == {}
+    assert another.compose("ps", "-q", "broker").stdout.split() not in ([], first)
+    assert stack.containers("broker") == first
+
+
+def test_a_taken_port_is_named(stack: Stack, another: Stack) -> None:
+    taken = replace(another, port=stack.port)
+    done = taken.compose("-f", "docker-compose.kafka.yml", "up", "-d", check=False)
+    assert done.returncode != 0
+    assert str(stack.port) in done.stderr
+
+
+@pytest.mark.parametrize("name", ["my-rules.yaml", "./my-rules.yaml"])
+def test_rules_of_the_host_take_the_place_of_those_that_ship(stack: Stack, name: str) -> None:
+    shipped = (stack.folder / "detector" / "rules.yaml").read_text()
+    own = stack.folder / "my-rules.yaml"
+    own.write_text(shipped.replace('{limit: {"*": 900}}', '{limit: {"*": 950}}'))
+    own.chmod(0o644)
+    command = ["run", "--rm", "--no-deps", "-T", "detector", "rules", "diff"]
+    done = stack.compose(
+        *command, "detector/rules.yaml", "/mnt/rules.yaml", check=False, RULES_FILE=name
+    )
+    assert "changed: large_amount" in done.stdout, done.stderr
+
+
+def test_a_rules_file_that_is_not_there_is_one_line_and_nothing_is_made(stack: Stack) -> None:
+    command = ["run", "--rm", "--no-deps", "-T", "detector", "--help"]
+    done = stack.compose(*command, check=False, RULES_FILE="nowhere.yaml")
+    assert done.returncode != 0
+    (line,) = (line for line in done.stderr.splitlines() if "nowhere.yaml" in line)
+    assert "does not exist" in line
+    assert not (stack.folder / "nowhere.yaml").exists()
+
+
+def test_a_rules_file_that_only_its_owner_may_read_is_one_line_with_what_to_do(
+    stack: Stack,
+) -> None:
+    own = stack.folder / "private.yaml"
+    own.write_text("format: 1\n")
+    own.chmod(0o600)
+    command = ["run", "--rm", "--no-deps", "-T", "detector"]
+    done = stack.compose(*command, check=False, RULES_FILE=own.name)
+    assert done.returncode == 2
+    assert "/mnt/rules.yaml' is not allowed: user 10001 may not read it: chmod a+r" in done.stderr
+
+
+def test_the_rules_page_is_true_in_containers(stack: Stack) -> None:
+    page = section(stack.folder / "docs" / "rules.md", "Ten minutes")
+    assert type_all(page, stack.folder, stack.environment) == page.count("\n    $ ") == 17
+
+
 @pytest.mark.parametrize("service", ["generator", "detector"])
-def test_a_service_has_no_rights_it_does_not_need(service: str) -> None:
-    assert compose("exec", "-T", service, "id", "-u").stdout.strip() == "10001"
-    written = compose("exec", "-T", service, "touch", "/app/x", check=False)
+def test_a_service_has_no_rights_it_does_not_need(stack: Stack, service: str) -> None:
+    assert stack.compose("exec", "-T", service, "id", "-u").stdout.strip() == "10001"
+    written = stack.compose("exec", "-T", service, "touch", "/app/x", check=False)
     assert "Read-only file system" in written.stderr
-    status = compose("exec", "-T", service, "cat", "/proc/1/status").stdout
+    status = stack.compose("exec", "-T", service, "cat", "/proc/1/status").stdout
     assert "CapEff:\t0000000000000000" in status
     assert "NoNewPrivs:\t1" in status
 
 
-@pytest.mark.usefixtures("stack")
-def test_a_stopped_service_ends_by_itself_with_status_0() -> None:
-    ended = containers("detector") + containers("generator")
-    compose("stop", "detector", "generator")
+def test_a_stopped_service_ends_by_itself_with_status_0(stack: Stack) -> None:
+    ended = stack.containers("detector") + stack.containers("generator")
+    stack.compose("stop", "detector", "generator")
     assert len(ended) == 3
-    assert [state(container)["ExitCode"] for container in ended] == [0, 0, 0]
+    assert [stack.state(container)["ExitCode"] for container in ended] == [0, 0, 0]

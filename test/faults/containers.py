@@ -22,7 +22,7 @@ from kafka_batch import StartAnew, describe_topics
 
 CONTAINERS = "containers"
 _PROJECT = "fraud-detector-faults"
-_NETWORK = "kafka-network"
+_NETWORK = f"{_PROJECT}_kafka-network"
 # An only broker looks for Kafka transactions that have timed out (8 s) every 10 s.
 _LEFT_OPEN_S = 18
 
