@@ -1,5 +1,6 @@
 """What surrounds a service's loop: stopping, starting anew, health, logs, and counting."""
 
+import asyncio
 import json
 import logging
 import subprocess
@@ -9,19 +10,34 @@ from pathlib import Path
 
 import pytest
 import structlog
+from kafka import KafkaAdminClient
 from kafka.errors import (
+    ClusterAuthorizationFailedError,
     FencedInstanceIdError,
+    InvalidConfigurationError,
+    InvalidPartitionsError,
+    InvalidReplicationFactorError,
+    InvalidTopicError,
+    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
+    LeaderNotAvailableError,
+    NodeNotReadyError,
+    NotControllerError,
+    PolicyViolationError,
     ProducerFencedError,
+    RequestTimedOutError,
+    ThrottlingQuotaExceededError,
     TopicAuthorizationFailedError,
+    UnknownBrokerIdError,
+    UnknownError,
 )
 from rulebooks import of_large_amounts
 
 from detector.metrics import Metrics
 from detector.routing import DeadLetter, Routed
 from kafka_batch import Hangs, HeaderBlock, Refused, StartAnew
-from kafka_batch.client import QuietRepeats
+from kafka_batch.client import Admin, QuietRepeats
 from kafka_batch.errors import one_line, translate
 from kafka_batch.service.anew import run_until_done
 from kafka_batch.service.health import Pulse, check
@@ -203,6 +219,51 @@ def test_errors_are_sorted_by_who_can_mend_them() -> None:
     afterwards = KafkaError("an earlier request has failed", ProducerFencedError())
     assert isinstance(translate(afterwards, "one"), Refused)
     assert isinstance(translate(KafkaError("an earlier request", OSError()), "one"), StartAnew)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RequestTimedOutError("Request timed out after 4000 ms"),
+        NodeNotReadyError("controller"),
+        KafkaConnectionError("socket disconnected"),
+        NotControllerError("Failed to find active controller id!"),
+        UnknownBrokerIdError(1),
+        LeaderNotAvailableError(),
+        ThrottlingQuotaExceededError(),
+        UnknownError(),
+    ],
+    ids=one_line,
+)
+def test_a_broker_that_is_slow_or_changes_is_waited_for(error: KafkaError) -> None:
+    assert isinstance(translate(error), StartAnew)
+
+
+def test_a_cluster_that_has_no_controller_for_now_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def without_one(*_: object) -> None:
+        raise RuntimeError("Failed to find active controller id!")
+
+    monkeypatch.setattr(KafkaAdminClient, "_send_request_to_controller", without_one)
+    with pytest.raises(NotControllerError):
+        asyncio.run(Admin.__new__(Admin)._send_request_to_controller("create"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClusterAuthorizationFailedError(),
+        InvalidConfigurationError(),
+        InvalidPartitionsError(),
+        InvalidReplicationFactorError(),
+        InvalidTopicError(),
+        PolicyViolationError(),
+    ],
+    ids=one_line,
+)
+def test_what_a_broker_never_does_is_for_an_operator(error: KafkaError) -> None:
+    assert isinstance(translate(error), Refused)
 
 
 def test_an_error_is_told_on_one_line() -> None:
