@@ -271,8 +271,11 @@ def test_an_error_is_told_on_one_line() -> None:
     assert one_line(ValueError()) == "ValueError"
 
 
+WHY = HeaderBlock.of([("error", b"not_json"), ("origin", b"in/0/3")])
+
+
 def some_routed() -> Routed:
-    dead = DeadLetter(3, "not_json", 0, HeaderBlock.of(()))
+    dead = DeadLetter(3, "not_json", 0, WHY)
     return Routed(legit=[0, 1], fraud=[2], fraud_headers=[HeaderBlock.of(())], dead=[dead])
 
 
@@ -292,6 +295,7 @@ def test_records_count_once_they_are_committed() -> None:
     assert value(metrics, "detector_records_written_total", verdict="legit") == 2
     assert value(metrics, "detector_records_written_total", verdict="fraud") == 1
     assert value(metrics, "detector_dead_letters_total", error="not_json") == 1
+    assert (metrics.dead_total, metrics.dead_samples) == ({"not_json": 1}, {"not_json": WHY})
     assert value(metrics, "detector_commit_duration_seconds_count") == 1
     assert value(metrics, "detector_state_save_duration_seconds_sum") == 0.003
 
@@ -305,6 +309,7 @@ def test_what_was_aborted_does_not_count() -> None:
     metrics.committing()
     metrics.committed(0.01)
     assert value(metrics, "detector_records_read_total") == 0
+    assert (metrics.dead_total, metrics.dead_samples) == ({}, {})
     assert value(metrics, "detector_aborts_total") == 1
 
 
