@@ -18,6 +18,7 @@ from .window import Window
 
 _CONNECT_S = 2.0
 _ANSWER_S = 5.0
+_BOOTSTRAP_MS = 15_000  # a broker answers, and may be busy
 _CATCH_UP_S = 15.0
 _LOOK_S = 0.2
 # A request for the API versions, as every client's first: size, API key, version, correlation id,
@@ -40,7 +41,7 @@ def reader(settings: Settings) -> Iterator[KafkaConsumer]:
     try:
         consumer = KafkaConsumer(
             bootstrap_servers=settings.broker,
-            bootstrap_timeout_ms=int(_ANSWER_S * 1000),
+            bootstrap_timeout_ms=_BOOTSTRAP_MS,
             group_id=settings.group,
             enable_auto_commit=False,
             auto_offset_reset="none",

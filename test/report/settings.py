@@ -38,8 +38,7 @@ class Settings:
 
     @classmethod
     def read(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> "Settings":
-        """From the command line and the environment, in which a variable that is empty is as good
-        as none.
+        """From the command line and the environment, where an empty variable counts as unset.
 
         Raises:
             CannotMeasure: an argument or a variable is wrong.
@@ -71,7 +70,7 @@ class Settings:
 
 
 def environment(variables: Mapping[str, str], file: Path = Path(".env")) -> dict[str, str]:
-    """The variables, and where they are not set those of the file, which compose reads too."""
+    """The variables, and those of the file, which compose reads too, where they are unset."""
     text = file.read_text(errors="replace") if file.is_file() else ""
     found = filter(None, map(_VARIABLE.fullmatch, text.splitlines()))
     of_the_file = {line[1]: line[2] or line[3] or line[4] or "" for line in found}

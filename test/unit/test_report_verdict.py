@@ -122,7 +122,7 @@ def test_a_negative_rate_cannot_be_measured() -> None:
         Settings.read([], {"TRANSACTIONS_PER_SECOND": "-1"})
 
 
-def test_an_empty_variable_is_as_good_as_none() -> None:
+def test_an_empty_variable_counts_as_unset() -> None:
     names = ("KAFKA_BROKER_URL", "BROKER_PORT", "TRANSACTIONS_TOPIC", "LEGIT_TOPIC", "FRAUD_TOPIC")
     more = ("DEAD_LETTER_TOPIC", "CONSUMER_GROUP", "TRANSACTIONS_PER_SECOND", "FRAUD_THRESHOLD")
     empty = dict.fromkeys((*names, *more, "RULES_FILE"), "")
