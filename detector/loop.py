@@ -8,6 +8,7 @@ from itertools import groupby
 
 import structlog
 
+from detector.dead_letters import DeadLetterWarnings
 from detector.memory import Memory
 from detector.metrics import Metrics
 from detector.restoring import StateConfig
@@ -68,7 +69,7 @@ class Detector:
         self._pulse = pulse
         self._stop = stop
         self._one_core = OneCore(settings.cpu_affinity)
-        self._report = _Report(metrics)
+        self._report = _Report(metrics, settings.dead_letter_topic)
         self._member_id = ""  # of the last stream, in its group
 
     def run(self) -> None:
@@ -253,10 +254,12 @@ class _Life:
 
 class _Report:
     """Keeps the lag metric fresh, says every ten seconds what was done, and when a partition stands
-    still."""
+    still; and warns of dead letters."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, dead_letter_topic: str) -> None:
         self._metrics = metrics
+        self._dead_letter_topic = dead_letter_topic
+        self._dead_letters = DeadLetterWarnings()
         self._lag_at = self._report_at = self._since = self._moved_at = time.monotonic()
         self._before = metrics.committed_total.copy()
         self._waiting: Sequence[int] = []
@@ -272,6 +275,17 @@ class _Report:
             self._lag_at = now + _LAG_S
         if now >= self._report_at + _REPORT_S:
             self._say(now, sum(stream.lag().values()))
+        self._warn_of_dead_letters(now)
+
+    def _warn_of_dead_letters(self, now: float) -> None:
+        metrics, read = self._metrics, self._metrics.committed_total.total()
+        warning = self._dead_letters.next(now, read, metrics.dead_total, metrics.dead_samples)
+        if warning:
+            log.warning(
+                "records can't be judged: docs/dead-letters.md says why, and how to look at them",
+                topic=self._dead_letter_topic,
+                **warning,
+            )
 
     def _say(self, now: float, lag: int) -> None:
         done = self._metrics.committed_total - self._before

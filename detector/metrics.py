@@ -18,21 +18,25 @@ from prometheus_client import (
 from detector.memory import Memory
 from detector.routing import Routed
 from detector.rules import Rules
+from kafka_batch import HeaderBlock
 
 _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 
 
 @dataclass
 class _Counts:
-    """Of records: by verdict, by what is wrong with them, and by rule and mode."""
+    """Of records: by verdict, by what is wrong with them, and by rule and mode; with the headers of
+    a dead letter for each error."""
 
     verdicts: Tally[str] = field(default_factory=Tally)
     errors: Tally[str] = field(default_factory=Tally)
+    samples: dict[str, HeaderBlock] = field(default_factory=dict)
     hits: Tally[tuple[str, str]] = field(default_factory=Tally)
 
     def add(self, other: "_Counts") -> None:
         self.verdicts.update(other.verdicts)
         self.errors.update(other.errors)
+        self.samples.update(other.samples)
         self.hits.update(other.hits)
 
 
@@ -42,6 +46,8 @@ class Metrics:
     def __init__(self, progress_age_s: Callable[[], float]) -> None:
         self.registry = registry = CollectorRegistry()
         self.committed_total: Tally[str] = Tally()  # by verdict, since the start
+        self.dead_total: Tally[str] = Tally()  # by error, since the start
+        self.dead_samples: dict[str, HeaderBlock] = {}  # the headers of the last one, by error
         self._open = _Counts()
         self._committing = _Counts()
         self._read = Counter("detector_records_read", "Records read", registry=registry)
@@ -95,6 +101,7 @@ class Metrics:
         counts.verdicts["fraud"] += len(routed.fraud)
         counts.verdicts["dead_letter"] += len(routed.dead)
         counts.errors.update(letter.code for letter in routed.dead)
+        counts.samples.update((letter.code, letter.headers) for letter in routed.dead)
         for places, count in routed.hits.items():
             for place in places:
                 rule = rules.program.rules[place]
@@ -150,6 +157,8 @@ class Metrics:
             self._hits.labels(rule, mode).inc(count)
         self._read.inc(done.verdicts.total())
         self.committed_total.update(done.verdicts)
+        self.dead_total.update(done.errors)
+        self.dead_samples.update(done.samples)
         self._commits.observe(seconds)
 
     def saved(self, seconds: float) -> None:

@@ -11,7 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, NotLeaderForPartitionError
+from kafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    NotControllerError,
+    NotLeaderForPartitionError,
+)
 from kafka.future import Future
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
@@ -303,7 +308,8 @@ class Consumer(KafkaConsumer):
 
 
 class Admin(KafkaAdminClient):
-    """An admin client that leaves no thread behind when it can't be opened [16]."""
+    """An admin client that leaves no thread behind when it can't be opened [16], and raises a
+    KafkaError where no broker is the controller for now, in place of a RuntimeError."""
 
     def __init__(self, bootstrap_servers: str, **configs: Any) -> None:
         mend_the_client()
@@ -313,6 +319,12 @@ class Admin(KafkaAdminClient):
         except KafkaTimeoutError:
             self._client.close()
             raise
+
+    async def _send_request_to_controller(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super()._send_request_to_controller(*args, **options)
+        except RuntimeError as error:
+            raise NotControllerError(str(error)) from error
 
 
 class QuietRepeats(logging.Filter):

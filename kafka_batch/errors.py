@@ -31,10 +31,14 @@ _FENCED = (
 
 _REFUSALS = (
     kafka_errors.AuthorizationError,
+    kafka_errors.InvalidConfigurationError,
     kafka_errors.InvalidGroupIdError,
+    kafka_errors.InvalidPartitionsError,
+    kafka_errors.InvalidReplicationFactorError,
     kafka_errors.InvalidSessionTimeoutError,
     kafka_errors.InvalidTopicError,
     kafka_errors.InvalidTransactionTimeoutError,
+    kafka_errors.PolicyViolationError,
     kafka_errors.SaslAuthenticationFailedError,
     kafka_errors.UnsupportedSaslMechanismError,
     kafka_errors.UnsupportedVersionError,

@@ -1,5 +1,6 @@
 """Topics before a stream opens: make them, and know what they take."""
 
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ from kafka.errors import (
 )
 
 from kafka_batch.client import Admin
-from kafka_batch.errors import Refused, StartAnew, one_line, translate
+from kafka_batch.errors import Refused, StartAnew, one_line, translate, translated
 
 _MAX_BYTES = "max.message.bytes"
 _MAX_AHEAD = "message.timestamp.after.max.ms"
 _MAX_BEHIND = "message.timestamp.before.max.ms"
 _EVER_MS = 2**63 - 1
 _REQUEST_MS = 4_000
+_KNOWN_S = 10.0
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def describe_topics(bootstrap_servers: str, names: Iterable[str]) -> dict[str, T
     """The limits of each topic.
 
     Raises:
-        StartAnew: no broker answers.
+        StartAnew: no broker answers, or it can't tell yet.
         Refused: a topic does not exist, or may not be seen.
     """
     wanted = list(names)
@@ -61,30 +64,59 @@ def create_topics(
     partitions: int,
     replication_factor: int,
 ) -> list[str]:
-    """Creates the topics, each with its configs, and returns those that were not there before.
+    """Creates the topics, each with its configs, waits until a broker knows all of them, and
+    returns those that were not there before.
 
     Raises:
-        StartAnew: no broker answers.
+        StartAnew: no broker answers in time. A topic may be created all the same, and is then there
+            for the next call.
         Refused: the broker does not create one of them.
     """
     shape = {"num_partitions": partitions, "replication_factor": replication_factor}
     with closing(_admin(bootstrap_servers)) as admin:
-        return [
+        made = [
             name
             for name, configs in topics.items()
-            if _create(admin, {name: {**shape, "configs": dict(configs)}})
+            if _create(admin, name, {**shape, "configs": dict(configs)})
         ]
+        _wait_until_known(admin, list(topics))
+    return made
 
 
-def _create(admin: Admin, topic: Mapping[str, Any]) -> bool:
+def _create(admin: Admin, name: str, topic: Mapping[str, Any]) -> bool:
     try:
-        admin.create_topics(topic, wait_for_metadata=True)
+        admin.create_topics({name: topic})
     except TopicAlreadyExistsError:
         return False
     except KafkaError as error:
-        (name,) = topic
-        raise Refused(f"topic {name!r} was not created: {one_line(error)}") from error
+        problem = translate(error)
+        what = "was not created" if isinstance(problem, Refused) else "is not there yet"
+        raise type(problem)(f"topic {name!r} {what}: {problem}") from error
     return True
+
+
+def _wait_until_known(admin: Admin, names: list[str]) -> None:
+    """The broker that is asked may learn of a topic later than the one that created it."""
+    deadline = time.monotonic() + _KNOWN_S
+    with translated(None):
+        while unknown := _unknown(admin, names):
+            if time.monotonic() > deadline:
+                raise StartAnew(f"the broker does not know these topics yet: {', '.join(unknown)}")
+            time.sleep(_LOOK_S)
+
+
+def _unknown(admin: Admin, names: list[str]) -> list[str]:
+    """
+    Raises:
+        KafkaError: one of the topics will not become known.
+    """
+    problems = {
+        topic["name"]: for_code(topic["error_code"]) for topic in admin.describe_topics(names)
+    }
+    for problem in problems.values():
+        if problem is not NoError and not problem.retriable:
+            raise problem
+    return [name for name, problem in problems.items() if problem is not NoError]
 
 
 def _admin(bootstrap_servers: str) -> Admin:
@@ -109,7 +141,8 @@ def _limits(name: str, topic: Mapping[str, Any], configs: Mapping[str, Any]) -> 
     if problem is UnknownTopicOrPartitionError:
         raise Refused(f"topic {name!r} does not exist: create it, or mend the name")
     if problem is not NoError:
-        raise Refused(f"topic {name!r}: {one_line(problem())}")
+        reason = translate(problem())
+        raise type(reason)(f"topic {name!r}: {reason}")
     limits = {
         "max_bytes": configs.get(_MAX_BYTES),
         "max_ahead_ms": configs.get(_MAX_AHEAD),

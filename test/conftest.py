@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from detecting import wait_until
+from detecting import create_topic, wait_until
 from hypothesis import HealthCheck, settings
 
 from broker import BrokerUnavailable, Cluster
 from broker.jars import server
 from broker.settings import server_properties
-from kafka_batch import RecordCodec, StartAnew, create_topics, describe_topics
+from kafka_batch import RecordCodec, StartAnew, describe_topics
 
 # No example fails for the time that a busy machine takes for it.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -51,7 +51,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 def new_topic(kafka: Kafka) -> Callable[..., str]:
     def create(partitions: int = 4, **configs: str) -> str:
         name = f"topic-{uuid.uuid4().hex[:12]}"
-        create_topics(kafka.bootstrap_servers, {name: configs}, partitions, 1)
+        create_topic(kafka.bootstrap_servers, name, partitions, **configs)
         return name
 
     return create

@@ -13,7 +13,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from kafka_batch import BatchProducer, Record
+from kafka_batch import BatchProducer, Record, StartAnew, create_topics
 
 PATIENCE_S = 90.0
 REPOSITORY = Path(__file__).parents[2]
@@ -26,6 +26,21 @@ def wait_until(true: Callable[[], object], what: str, patience_s: float = PATIEN
         assert time.monotonic() < deadline, f"not within {patience_s} s: {what}"
         time.sleep(0.05)
     return answer
+
+
+def create_topic(
+    bootstrap_servers: str, name: str, partitions: int, replicas: int = 1, **configs: str
+) -> None:
+    """Creates a topic, for which a busy machine may take its time."""
+
+    def created() -> bool:
+        try:
+            create_topics(bootstrap_servers, {name: configs}, partitions, replicas)
+        except StartAnew:
+            return False
+        return True
+
+    wait_until(created, f"topic {name!r} is created")
 
 
 @dataclass(frozen=True)
@@ -85,7 +100,7 @@ def send(topics: Topics, records: Sequence[tuple[int, Record]], **settings: obje
     try:
         for partition, record in records:
             producer.extend(TopicPartition(topics.transactions, partition), [record])
-        producer.deliver(30)
+        producer.deliver(PATIENCE_S)
     finally:
         producer.close()
 

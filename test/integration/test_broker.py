@@ -13,10 +13,17 @@ from typing import Any
 
 import pytest
 from conftest import running_in
-from detecting import REPOSITORY, Topics, committed, send_numbered, some_topics, wait_until
+from detecting import (
+    REPOSITORY,
+    Topics,
+    committed,
+    create_topic,
+    send_numbered,
+    some_topics,
+    wait_until,
+)
 
 from broker import BrokerUnavailable, Cluster
-from kafka_batch import create_topics
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("java") and shutil.which("mvn")), reason="needs Java 17 and Maven"
@@ -32,7 +39,7 @@ def topics_at(cluster: Cluster, replicas: int = 1) -> Topics:
 
     def create(partitions: int, **configs: str) -> str:
         name = f"topic-{next(numbers)}"
-        create_topics(cluster.bootstrap_servers, {name: configs}, partitions, replicas)
+        create_topic(cluster.bootstrap_servers, name, partitions, replicas, **configs)
         return name
 
     return some_topics(cluster.bootstrap_servers, create)

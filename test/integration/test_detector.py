@@ -305,6 +305,17 @@ def scraped(port: int) -> list[str]:
         return page.read().decode().splitlines()
 
 
+def test_a_dead_letter_is_told_with_where_it_came_from(topics: Topics, tmp_path: Path) -> None:
+    send(topics, [(2, (1, None, b"?", ()))])
+    with running(topics, tmp_path / "log") as detector:
+        detector.wait_until_said("records can't be judged: docs/dead-letters.md")
+        (line,) = (line for line in detector.said().splitlines() if "can't be judged" in line)
+    told = json.loads(line)
+    assert (told["level"], told["topic"]) == ("warning", topics.dead_letter)
+    assert (told["dead_letters"], told["share"]) == (1, "100 %")
+    assert (told["commonest_error"], told["sample"]) == ("not_json", f"{topics.transactions}/2/0")
+
+
 def test_metrics_tell_what_was_committed(topics: Topics, tmp_path: Path, free_port: int) -> None:
     send_numbered(topics, 0, 100)
     send(topics, [(0, (1, None, b"?", ()))])

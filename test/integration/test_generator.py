@@ -14,11 +14,11 @@ from statistics import median
 from typing import Any
 
 import pytest
-from detecting import REPOSITORY, Topics, committed, wait_until
+from detecting import REPOSITORY, Topics, committed, create_topic, wait_until
 
 from broker import Cluster
 from generator.transactions import Transactions
-from kafka_batch import create_topics, partition_of
+from kafka_batch import partition_of
 
 pytestmark = pytest.mark.usefixtures("record_codec")
 
@@ -112,7 +112,7 @@ def test_it_holds_the_rate_it_was_asked_for(kafka: Any, new_topic: Callable[...,
 def test_a_broker_that_is_away_for_a_while_loses_and_doubles_nothing(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         (node,) = cluster.nodes
-        create_topics(cluster.bootstrap_servers, {"in": {}}, 4, 1)
+        create_topic(cluster.bootstrap_servers, "in", 4)
         settings = {"TRANSACTIONS_PER_SECOND": "2000", "SEED": "6"}
         with generating(cluster.bootstrap_servers, "in", **settings) as process:
             wait_until(lambda: stored(cluster.bootstrap_servers, "in"), "the first transactions")
@@ -149,7 +149,7 @@ def test_a_slow_generator_says_too_that_no_broker_acknowledges_and_what_it_could
     tmp_path: Path,
 ) -> None:
     with Cluster(tmp_path) as cluster:
-        create_topics(cluster.bootstrap_servers, {"in": {}}, 4, 1)
+        create_topic(cluster.bootstrap_servers, "in", 4)
         with generating(cluster.bootstrap_servers, "in", TRANSACTIONS_PER_SECOND="10") as process:
             wait_until(lambda: stored(cluster.bootstrap_servers, "in"), "the first transactions")
             cluster.nodes[0].pause()

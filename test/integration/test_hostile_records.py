@@ -31,7 +31,8 @@ EVER_MS = 2**63 - 1
 BATCH_HEADER_BYTES = 61
 AHEAD_MS = 3_600_000  # of the clock: the furthest that the output topics take
 BEHIND_MS = 2**62 - 1
-MOST_LOG_LINES = 12
+MOST_LOG_LINES = 12  # but for those that come:
+EVERY_TEN_SECONDS = ('"event": "judged"', "records can't be judged")
 
 pytestmark = pytest.mark.usefixtures("record_codec")
 
@@ -118,7 +119,8 @@ def check(sent: Sent, log: Path) -> None:
         wait_until_judged(sent.topics, len(sent.records))
         assert detector.stop() == 0
         lines = detector.said().splitlines()
-    assert len(lines) < MOST_LOG_LINES, lines
+    once = [line for line in lines if not any(words in line for words in EVERY_TEN_SECONDS)]
+    assert len(once) < MOST_LOG_LINES, once
     assert "FORGED" not in "".join(lines)
     check_passed_on(sent)
     check_dead(sent)

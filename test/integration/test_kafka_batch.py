@@ -313,9 +313,20 @@ def test_a_topic_that_is_not_there_is_for_an_operator(kafka: Any) -> None:
         describe_topics(kafka.bootstrap_servers, ["nowhere"])
 
 
-def test_a_topic_that_cannot_be_made_is_for_an_operator(kafka: Any) -> None:
-    with pytest.raises(Refused, match="topic 'three' was not created"):
-        create_topics(kafka.bootstrap_servers, {"three": {}}, 1, replication_factor=3)
+@pytest.mark.parametrize(
+    ("name", "configs", "partitions", "replicas", "said"),
+    [
+        ("three", {}, 1, 3, "InvalidReplicationFactorError"),
+        ("none", {}, 0, 1, "InvalidPartitionsError"),
+        ("odd", {"cleanup.policy": "sometimes"}, 1, 1, "InvalidConfigurationError"),
+        ("a/b", {}, 1, 1, "InvalidTopicError"),
+    ],
+)
+def test_a_topic_that_cannot_be_made_is_for_an_operator(
+    kafka: Any, name: str, configs: dict[str, str], partitions: int, replicas: int, said: str
+) -> None:
+    with pytest.raises(Refused, match=f"topic '{name}' was not created: .*{said}"):
+        create_topics(kafka.bootstrap_servers, {name: configs}, partitions, replicas)
 
 
 def test_no_broker_at_all_mends_itself(free_port: int) -> None:
@@ -624,7 +635,7 @@ def test_a_partition_that_was_paused_goes_on_while_another_one_flows(
             reads(other)
             return sum(len(batch) for batch in read) == 100
 
-        wait_until(all_read, "all of the slow one", 30)
+        wait_until(all_read, "all of the slow one")
 
 
 def test_a_wait_for_records_that_do_not_come_leaves_nothing_behind(

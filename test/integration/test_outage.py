@@ -13,6 +13,7 @@ import pytest
 from detecting import (
     REPOSITORY,
     Topics,
+    create_topic,
     numbers,
     running,
     send_numbered,
@@ -22,7 +23,8 @@ from detecting import (
 from kafka.errors import RequestTimedOutError
 
 from broker import Cluster
-from kafka_batch import create_topics
+from kafka_batch import StartAnew, create_topics, describe_topics
+from kafka_batch.client import Admin
 from kafka_batch.network import PatientClient
 
 
@@ -31,7 +33,7 @@ def topics_of(cluster: Cluster) -> Topics:
 
     def new_topic(partitions: int, **configs: str) -> str:
         name = next(names)
-        create_topics(cluster.bootstrap_servers, {name: configs}, partitions, 1)
+        create_topic(cluster.bootstrap_servers, name, partitions, **configs)
         return name
 
     return some_topics(cluster.bootstrap_servers, new_topic)
@@ -90,6 +92,36 @@ def test_metadata_are_not_waited_for_as_long_as_other_answers(tmp_path: Path) ->
             with pytest.raises(RequestTimedOutError):
                 client._manager.run(client.cluster.refresh_metadata, node.number)
             node.resume()
+
+
+def test_a_topic_that_is_not_created_in_time_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Cluster(tmp_path) as cluster:
+        (node,) = cluster.nodes
+        servers = cluster.bootstrap_servers
+
+        def create() -> list[str]:
+            return create_topics(servers, {"first": {}, "second": {}}, 4, 1)
+
+        class Pausing(Admin):
+            def create_topics(self, topics: Any, **options: Any) -> Any:
+                if "second" in topics:
+                    node.pause()
+                return super().create_topics(topics, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("kafka_batch.topics.Admin", Pausing)
+            with pytest.raises(StartAnew, match="'second' is not there yet"):
+                create()
+        with pytest.raises(StartAnew, match="no broker answers"):
+            create()
+        node.resume()
+        # Once it goes on, the broker may create it or not: it is there after the next call.
+        create_topic(servers, "second", 4)
+        known = describe_topics(servers, ["first", "second"])
+        assert [topic.partitions for topic in known.values()] == [4, 4]
+        assert create() == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 from conftest import Kafka
-from detecting import Topics, committed, numbers, send_numbered, some_topics, wait_until
+from detecting import PATIENCE_S, Topics, committed, numbers, send_numbered, some_topics, wait_until
 from kafka import KafkaAdminClient
 from streaming import Told, forward_until
 
@@ -71,7 +71,7 @@ def with_a_commit_held_back(topics: Topics, stream: Stream) -> Gate:
     the_interval_is_over(stream)
     send_numbered(topics, 10, 1)
     forward_until(stream, topics.legit, 1)  # the commit of the ten began with its first read
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE_S)
     return gate
 
 
@@ -141,7 +141,7 @@ def test_a_rebalance_commits_what_was_kept_before_it_hands_over(
         opening = threading.Timer(1.0, gate.open.set)  # the hand-over waits for it meanwhile
         opening.start()
         stream._caught_up = False  # the next read doesn't wait for the commit, but for records
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not any(word.startswith("rebalanced") for word in other.words):
             assert time.monotonic() < deadline
             batch = stream.read()
@@ -155,7 +155,7 @@ def test_a_rebalance_commits_what_was_kept_before_it_hands_over(
 
 def join_and_leave(topics: Topics, told: Told) -> None:
     with a_stream(topics, told) as stream:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not told.words and time.monotonic() < deadline:
             assert stream.read() is None
 
@@ -208,7 +208,7 @@ def made(topics: Topics) -> bool:
     """Creates the input, which the broker refuses until the old one is gone for good."""
     try:
         return bool(create_topics(topics.bootstrap_servers, {topics.transactions: {}}, 4, 1))
-    except Refused:
+    except (Refused, StartAnew):
         return False
 
 
@@ -225,7 +225,7 @@ def test_a_client_s_thread_that_hangs_is_waited_for_unless_told_to_stop(
 
     stream._producer._sender._client.poll = hang
     stream._producer._sender.wakeup()
-    assert reached.wait(30)
+    assert reached.wait(PATIENCE_S)
     if told_to_stop:
         stream._give_up_at = lambda: 0.0
         with pytest.raises(Hangs):
@@ -236,5 +236,5 @@ def test_a_client_s_thread_that_hangs_is_waited_for_unless_told_to_stop(
         after.start()
         stream.close(timeout_s=0.1)
         after.join()
-    stream._producer._sender.join(30)
+    stream._producer._sender.join(PATIENCE_S)
     assert not stream._producer._sender.is_alive()

@@ -3,13 +3,11 @@
 import logging
 import os
 import sys
-import time
 
-from tqdm import tqdm
-
-from .counting import count, reader
-from .settings import CannotMeasure, Settings
+from .counting import count, input_ends, reader
+from .settings import CannotMeasure, Settings, environment
 from .verdict import lines, what_is_off
+from .window import watch
 
 _OFF, _CANNOT_MEASURE, _INTERRUPTED = 1, 2, 130
 
@@ -18,28 +16,27 @@ def main() -> int:
     """Prints the report on standard output, all else on standard error."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
-        return _report(Settings.read(sys.argv[1:], os.environ))
+        return _report(Settings.read(sys.argv[1:], environment(os.environ)))
     except CannotMeasure as reason:
-        sys.stderr.write(f"report: {reason}\n")
+        _remark(reason)
         return _CANNOT_MEASURE
     except KeyboardInterrupt:
-        sys.stderr.write("report: interrupted\n")
+        _remark("interrupted")
         return _INTERRUPTED
 
 
 def _report(settings: Settings) -> int:
     with reader(settings) as consumer:
-        start_ms = time.time_ns() // 1_000_000
-        end_ms = start_ms + 1000 * settings.seconds
         _say(f"collecting transactions for {settings.seconds} seconds...", end=" ")
-        _wait(end_ms)
-        counts = count(consumer, settings, start_ms, end_ms)
+        window = watch(consumer, input_ends(consumer, settings), settings.seconds)
+        counts, evidence = count(consumer, settings, window)
     _say("done!")
-    for line in lines(counts, settings.seconds, settings.asked_per_second):
+    expectation = evidence.expectation(settings.expectation)
+    for line in lines(counts, expectation, settings.seconds, settings.asked_per_second):
         _say(line)
-    problem = what_is_off(counts)
-    if problem is not None:
-        sys.stderr.write(f"report: {problem}\n")
+    problem = what_is_off(counts, expectation)
+    for remark in filter(None, (window.remark, problem)):
+        _remark(remark)
     return 0 if problem is None else _OFF
 
 
@@ -48,13 +45,8 @@ def _say(words: str, end: str = "\n") -> None:
     sys.stdout.flush()
 
 
-def _wait(end_ms: int) -> None:
-    left_ms = end_ms - time.time_ns() // 1_000_000
-    layout = "{l_bar}{bar}| {remaining} left"
-    with tqdm(total=left_ms, desc="collecting", bar_format=layout, leave=False) as bar:
-        while (still_ms := end_ms - time.time_ns() // 1_000_000) > 0:
-            bar.update(left_ms - still_ms - bar.n)
-            time.sleep(min(still_ms / 1000, 0.1))
+def _remark(words: object) -> None:
+    sys.stderr.write(f"report: {words}\n")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,30 @@
-"""Counting committed records on a real Kafka by their timestamps."""
+"""Reads a real Kafka: what arrives, and the committed records of a window by their timestamps."""
 
 import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
+from tqdm import tqdm
 
+from .expectation import Evidence
 from .settings import CannotMeasure, Settings
 from .verdict import Counts
+from .window import Window
 
 _CONNECT_S = 2.0
+_ANSWER_S = 5.0
+_BOOTSTRAP_MS = 15_000  # a broker answers, and may be busy
 _CATCH_UP_S = 15.0
 _LOOK_S = 0.2
+# A request for the API versions, as every client's first: size, API key, version, correlation id,
+# and no client id. Kafka's answer begins with its size and the correlation id.
+_CORRELATION_ID = bytes((0, 0, 0, 1))
+_API_VERSIONS = bytes((0, 0, 0, 10, 0, 18, 0, 0, *_CORRELATION_ID, 255, 255))
 
 Spans = Mapping[TopicPartition, tuple[int, int]]  # offsets: from, and up to but without
 
@@ -31,7 +41,7 @@ def reader(settings: Settings) -> Iterator[KafkaConsumer]:
     try:
         consumer = KafkaConsumer(
             bootstrap_servers=settings.broker,
-            bootstrap_timeout_ms=int(_CONNECT_S * 1000),
+            bootstrap_timeout_ms=_BOOTSTRAP_MS,
             group_id=settings.group,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -52,31 +62,69 @@ def reader(settings: Settings) -> Iterator[KafkaConsumer]:
             consumer.close(autocommit=False)
 
 
-def count(consumer: KafkaConsumer, settings: Settings, start_ms: int, end_ms: int) -> Counts:
-    """Counts the window [start_ms, end_ms), once the detector has judged what came in it; waits
-    for that a quarter of a minute at most.
+def input_ends(consumer: KafkaConsumer, settings: Settings) -> Mapping[TopicPartition, int]:
+    """Where the input ends now.
 
     Raises:
         KafkaError: the broker fails.
     """
-    unjudged = _await_verdicts(consumer, settings, start_ms, end_ms)
+    ends: Mapping[TopicPartition, int] = consumer.end_offsets(
+        _partitions(consumer, [settings.transactions])
+    )
+    return ends
+
+
+def count(consumer: KafkaConsumer, settings: Settings, window: Window) -> tuple[Counts, Evidence]:
+    """Counts the window, which is over, once the detector has judged what came in it; waits for
+    that a quarter of a minute at most.
+
+    Raises:
+        KafkaError: the broker fails.
+    """
+    unjudged = _await_verdicts(consumer, settings, window)
     partitions = _partitions(consumer, settings.outputs)
-    found = _read(consumer, _spans(consumer, partitions, start_ms), start_ms, end_ms)
-    return Counts(
+    found: Counter[str] = Counter()
+    evidence = Evidence()
+    for record in _read(consumer, _spans(consumer, partitions, window.start_ms), window):
+        found[record.topic] += 1
+        if record.topic == settings.legit:
+            evidence.add(record.value)
+        elif record.topic == settings.fraud:
+            evidence.add_fraud(record.value, record.headers)
+    counts = Counts(
         fraud=found[settings.fraud],
         legit=found[settings.legit],
         dead=found[settings.dead_letter],
         unjudged=unjudged,
     )
+    return counts, evidence
 
 
-def _connect(broker: str) -> None:
-    """Fails at once where nothing listens; the client would try for long."""
-    host, _, port = broker.split(",", maxsplit=1)[0].rpartition(":")
+def _connect(brokers: str) -> None:
+    """Fails soon where no broker answers; the client would try for long."""
+    problem: str | None = None
+    for broker in brokers.split(","):
+        problem = _problem_of(broker)
+        if problem is None:
+            return
+    raise CannotMeasure(f"no broker answers at {brokers}: {problem}")
+
+
+def _problem_of(broker: str) -> str | None:
+    """Why no Kafka answers at host:port; None where one does."""
+    host, _, port = broker.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+        with socket.create_connection((host, int(port)), timeout=_CONNECT_S) as probe:
+            probe.settimeout(_ANSWER_S)
+            probe.sendall(_API_VERSIONS)
+            _size, found = probe.recv(4, socket.MSG_WAITALL), probe.recv(4, socket.MSG_WAITALL)
     except (OSError, ValueError) as error:
-        raise CannotMeasure(f"no broker answers at {broker}: is it running? ({error})") from error
+        return f"is it running? ({error})"
+    return (
+        None
+        if found == _CORRELATION_ID
+        else "what listens there does not speak Kafka in plain text"
+    )
 
 
 def _partitions(consumer: KafkaConsumer, topics: Iterable[str]) -> list[TopicPartition]:
@@ -87,22 +135,18 @@ def _partitions(consumer: KafkaConsumer, topics: Iterable[str]) -> list[TopicPar
     ]
 
 
-def _await_verdicts(consumer: KafkaConsumer, settings: Settings, start_ms: int, end_ms: int) -> int:
-    """Waits until the window's input is judged, and returns how many records of it are not."""
-    partitions = _partitions(consumer, [settings.transactions])
-    begins = consumer.beginning_offsets(partitions)
-    after = consumer.offsets_for_times(dict.fromkeys(partitions, end_ms))
-    ends = {
-        partition: after[partition].offset if after[partition] else end
-        for partition, end in consumer.end_offsets(partitions).items()
-    }
+def _await_verdicts(consumer: KafkaConsumer, settings: Settings, window: Window) -> int:
+    """Waits until the input is judged as far as it reaches now, and returns how many records of
+    the window are not."""
+    ends = input_ends(consumer, settings)
+    begins = consumer.beginning_offsets(list(ends))
     deadline = time.monotonic() + _CATCH_UP_S
     while True:
-        judged = {p: consumer.committed(p) or begins[p] for p in partitions}
-        behind = {p: (judged[p], ends[p]) for p in partitions if judged[p] < ends[p]}
+        judged = {p: consumer.committed(p) or begins[p] for p in ends}
+        behind = {p: (judged[p], ends[p]) for p in ends if judged[p] < ends[p]}
         if not behind or time.monotonic() > deadline:
             # Offsets also number the markers of Kafka transactions: only records count.
-            return _read(consumer, behind, start_ms, end_ms)[settings.transactions]
+            return sum(1 for _ in _read(consumer, behind, window))
         time.sleep(_LOOK_S)
 
 
@@ -112,16 +156,17 @@ def _spans(consumer: KafkaConsumer, partitions: list[TopicPartition], start_ms: 
     return {p: (first[p].offset, ends[p]) for p in partitions if first[p] is not None}
 
 
-def _read(consumer: KafkaConsumer, spans: Spans, start_ms: int, end_ms: int) -> Counter[str]:
-    """Committed records by topic with a timestamp in the window, within the spans of offsets."""
-    found: Counter[str] = Counter()
+def _read(consumer: KafkaConsumer, spans: Spans, window: Window) -> Iterator[Any]:
+    """Committed records with a timestamp in the window, within the spans of offsets."""
     consumer.assign(list(spans))
     for partition, (first, _) in spans.items():
         consumer.seek(partition, first)
-    while any(consumer.position(p) < end for p, (_, end) in spans.items()):
-        for partition, records in consumer.poll(timeout_ms=500).items():
-            end = spans[partition][1]
-            found[partition.topic] += sum(
-                start_ms <= record.timestamp < end_ms and record.offset < end for record in records
-            )
-    return found
+    total = sum(end - first for first, end in spans.values())
+    with tqdm(total=total, desc="reading", unit=" records", leave=False, disable=not total) as bar:
+        while any(consumer.position(p) < end for p, (_, end) in spans.items()):
+            for partition, records in consumer.poll(timeout_ms=500).items():
+                end = spans[partition][1]
+                bar.update(len(records))
+                for record in records:
+                    if record.timestamp in window and record.offset < end:
+                        yield record

@@ -2,11 +2,20 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from .expectation import SHIPPED_LIMIT, Expectation, share_from
 
 _LONGEST_S = 86_400
 _LAST_PORT = 65_535
+_MAX_LIMIT = 10**12
 _SHOWN = 60  # characters of a wrong value
+_VARIABLE = re.compile(
+    r"""\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?:"([^"]*)"|'([^']*)'|(.*?))\s*(?:\s#.*)?"""
+)
 
 
 class CannotMeasure(Exception):
@@ -25,21 +34,26 @@ class Settings:
     group: str
     asked_per_second: int
     seconds: int
+    expectation: Expectation  # where no fraud tells which rules are in force
 
     @classmethod
     def read(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> "Settings":
-        """From the command line and the environment.
+        """From the command line and the environment, where an empty variable counts as unset.
 
         Raises:
             CannotMeasure: an argument or a variable is wrong.
         """
 
-        def name(variable: str, default: str) -> str:
-            return _name(variable, environment.get(variable, default))
+        def given(variable: str, default: str) -> str:
+            return environment.get(variable) or default
 
-        asked = environment.get("TRANSACTIONS_PER_SECOND", "1000")
+        def name(variable: str, default: str) -> str:
+            return _name(variable, given(variable, default))
+
+        port = _number("BROKER_PORT", given("BROKER_PORT", "9094"), 1, _LAST_PORT)
+        asked = given("TRANSACTIONS_PER_SECOND", "1000")
         return cls(
-            broker=_servers(environment.get("KAFKA_BROKER_URL", "localhost:9094")),
+            broker=_servers(given("KAFKA_BROKER_URL", f"localhost:{port}")),
             transactions=name("TRANSACTIONS_TOPIC", "queueing.transactions"),
             legit=name("LEGIT_TOPIC", "streaming.transactions.legit"),
             fraud=name("FRAUD_TOPIC", "streaming.transactions.fraud"),
@@ -47,11 +61,32 @@ class Settings:
             group=name("CONSUMER_GROUP", "detector"),
             asked_per_second=_number("TRANSACTIONS_PER_SECOND", asked, 0, 10**7),
             seconds=_seconds(arguments),
+            expectation=_expectation(given("RULES_FILE", ""), given("FRAUD_THRESHOLD", "")),
         )
 
     @property
     def outputs(self) -> tuple[str, str, str]:
         return self.legit, self.fraud, self.dead_letter
+
+
+def environment(variables: Mapping[str, str], file: Path = Path(".env")) -> dict[str, str]:
+    """The variables, and those of the file, which compose reads too, where they are unset."""
+    text = file.read_text(errors="replace") if file.is_file() else ""
+    found = filter(None, map(_VARIABLE.fullmatch, text.splitlines()))
+    of_the_file = {line[1]: line[2] or line[3] or line[4] or "" for line in found}
+    return {**of_the_file, **{name: value for name, value in variables.items() if value}}
+
+
+def _expectation(rules_file: str, fraud_threshold: str) -> Expectation:
+    if rules_file:
+        return Expectation(None, "no fraud tells which rules of RULES_FILE are in force")
+    if not fraud_threshold:
+        return Expectation(share_from(SHIPPED_LIMIT))
+    with suppress(InvalidOperation):  # no number, or not a number
+        limit = Decimal(fraud_threshold)
+        if 0 <= limit <= _MAX_LIMIT:
+            return Expectation(share_from(limit))
+    raise _not_allowed("FRAUD_THRESHOLD", fraud_threshold, "a number, 0 to 10^12")
 
 
 def _seconds(arguments: Sequence[str]) -> int:

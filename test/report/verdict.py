@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from statistics import NormalDist
 
-# Amounts run evenly from 1.00 to 1000.00: 10,001 of the 99,901 are at least 900.
-EXPECTED = 10_001 / 99_901
+from .expectation import SHIPPED_LIMIT, Expectation, share_from
+
+EXPECTED = share_from(SHIPPED_LIMIT)
 CONFIDENCE = 0.99
 
 
@@ -40,12 +41,16 @@ def interval(hits: int, trials: int, confidence: float = CONFIDENCE) -> tuple[fl
     share, weight = hits / trials, z * z / trials
     centre = (share + weight / 2) / (1 + weight)
     reach = z / (1 + weight) * (share * (1 - share) / trials + weight / (4 * trials)) ** 0.5
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+    # At its ends the sums are a little off.
+    return centre - reach if hits else 0.0, centre + reach if hits < trials else 1.0
 
 
-def lines(counts: Counts, seconds: int, asked_per_second: int) -> list[str]:
+def lines(
+    counts: Counts, expectation: Expectation, seconds: int, asked_per_second: int
+) -> list[str]:
     """The report's lines after the collecting."""
     low, high = interval(counts.fraud, counts.judged)
+    about, exactly = _in_words(expectation)
     asked = f"asked: {asked_per_second}" if asked_per_second else "as fast as it can"
     seen = (counts.judged + counts.dead) / seconds
     return [
@@ -53,28 +58,37 @@ def lines(counts: Counts, seconds: int, asked_per_second: int) -> list[str]:
         f"# legitimate transactions = {counts.legit}",
         "yielding...",
         f"transaction fraud rate = {counts.rate:.2%}".replace("%", " %"),
-        "(expecting ~ 10%)",
-        f"99 % confidence interval = {100 * low:.2f} % to {100 * high:.2f} %"
-        f" (expecting {100 * EXPECTED:.2f} %)",
+        about,
+        f"99 % confidence interval = {100 * low:.2f} % to {100 * high:.2f} %{exactly}",
         f"transactions per second = {seen:.1f} ({asked})",
         f"# dead letters = {counts.dead}",
     ]
 
 
-def what_is_off(counts: Counts) -> str | None:
-    """One line; None where both streams flow and the expectation is within the interval."""
+def _in_words(expectation: Expectation) -> tuple[str, str]:
+    """The line below the rate, and the end of the line of the interval."""
+    if expectation.share is None:
+        return f"(no expectation: {expectation.why})", ""
+    percent = 100 * expectation.share
+    return f"(expecting ~ {percent:.0f}%)", f" (expecting {percent:.2f} %)"
+
+
+def what_is_off(counts: Counts, expectation: Expectation) -> str | None:
+    """One line; None where transactions flow, and what is expected, if that is known, is within the
+    interval."""
     if counts.unjudged:
         return f"the detector is behind: {counts.unjudged} transactions have no verdict yet"
-    silent = [name for name, count in vars(counts).items() if name in _STREAMS and not count]
-    if silent:
-        return f"no transactions in the stream: {', '.join(silent)}"
     low, high = interval(counts.fraud, counts.judged)
-    if not low <= EXPECTED <= high:
-        return (
-            f"the fraud rate of {100 * counts.rate:.2f} % is off: {100 * EXPECTED:.2f} % is "
-            f"outside {100 * low:.2f} % to {100 * high:.2f} %"
-        )
-    return None
+    share = expectation.share
+    if counts.judged and (share is None or low <= share <= high):
+        return None
+    silent = [name for name, count in vars(counts).items() if name in _STREAMS and not count]
+    if silent or share is None:
+        return f"no transactions in the stream: {', '.join(silent)}"
+    return (
+        f"the fraud rate of {100 * counts.rate:.2f} % is off: {100 * share:.2f} % is "
+        f"outside {100 * low:.2f} % to {100 * high:.2f} %"
+    )
 
 
 _STREAMS = ("fraud", "legit")

@@ -1,5 +1,6 @@
 """What surrounds a service's loop: stopping, starting anew, health, logs, and counting."""
 
+import asyncio
 import json
 import logging
 import subprocess
@@ -9,19 +10,34 @@ from pathlib import Path
 
 import pytest
 import structlog
+from kafka import KafkaAdminClient
 from kafka.errors import (
+    ClusterAuthorizationFailedError,
     FencedInstanceIdError,
+    InvalidConfigurationError,
+    InvalidPartitionsError,
+    InvalidReplicationFactorError,
+    InvalidTopicError,
+    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
+    LeaderNotAvailableError,
+    NodeNotReadyError,
+    NotControllerError,
+    PolicyViolationError,
     ProducerFencedError,
+    RequestTimedOutError,
+    ThrottlingQuotaExceededError,
     TopicAuthorizationFailedError,
+    UnknownBrokerIdError,
+    UnknownError,
 )
 from rulebooks import of_large_amounts
 
 from detector.metrics import Metrics
 from detector.routing import DeadLetter, Routed
 from kafka_batch import Hangs, HeaderBlock, Refused, StartAnew
-from kafka_batch.client import QuietRepeats
+from kafka_batch.client import Admin, QuietRepeats
 from kafka_batch.errors import one_line, translate
 from kafka_batch.service.anew import run_until_done
 from kafka_batch.service.health import Pulse, check
@@ -205,13 +221,61 @@ def test_errors_are_sorted_by_who_can_mend_them() -> None:
     assert isinstance(translate(KafkaError("an earlier request", OSError()), "one"), StartAnew)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RequestTimedOutError("Request timed out after 4000 ms"),
+        NodeNotReadyError("controller"),
+        KafkaConnectionError("socket disconnected"),
+        NotControllerError("Failed to find active controller id!"),
+        UnknownBrokerIdError(1),
+        LeaderNotAvailableError(),
+        ThrottlingQuotaExceededError(),
+        UnknownError(),
+    ],
+    ids=one_line,
+)
+def test_a_broker_that_is_slow_or_changes_is_waited_for(error: KafkaError) -> None:
+    assert isinstance(translate(error), StartAnew)
+
+
+def test_a_cluster_that_has_no_controller_for_now_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def without_one(*_: object) -> None:
+        raise RuntimeError("Failed to find active controller id!")
+
+    monkeypatch.setattr(KafkaAdminClient, "_send_request_to_controller", without_one)
+    with pytest.raises(NotControllerError):
+        asyncio.run(Admin.__new__(Admin)._send_request_to_controller("create"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClusterAuthorizationFailedError(),
+        InvalidConfigurationError(),
+        InvalidPartitionsError(),
+        InvalidReplicationFactorError(),
+        InvalidTopicError(),
+        PolicyViolationError(),
+    ],
+    ids=one_line,
+)
+def test_what_a_broker_never_does_is_for_an_operator(error: KafkaError) -> None:
+    assert isinstance(translate(error), Refused)
+
+
 def test_an_error_is_told_on_one_line() -> None:
     assert one_line(ValueError("a\n b")) == "ValueError: a b"
     assert one_line(ValueError()) == "ValueError"
 
 
+WHY = HeaderBlock.of([("error", b"not_json"), ("origin", b"in/0/3")])
+
+
 def some_routed() -> Routed:
-    dead = DeadLetter(3, "not_json", 0, HeaderBlock.of(()))
+    dead = DeadLetter(3, "not_json", 0, WHY)
     return Routed(legit=[0, 1], fraud=[2], fraud_headers=[HeaderBlock.of(())], dead=[dead])
 
 
@@ -231,6 +295,7 @@ def test_records_count_once_they_are_committed() -> None:
     assert value(metrics, "detector_records_written_total", verdict="legit") == 2
     assert value(metrics, "detector_records_written_total", verdict="fraud") == 1
     assert value(metrics, "detector_dead_letters_total", error="not_json") == 1
+    assert (metrics.dead_total, metrics.dead_samples) == ({"not_json": 1}, {"not_json": WHY})
     assert value(metrics, "detector_commit_duration_seconds_count") == 1
     assert value(metrics, "detector_state_save_duration_seconds_sum") == 0.003
 
@@ -244,6 +309,7 @@ def test_what_was_aborted_does_not_count() -> None:
     metrics.committing()
     metrics.committed(0.01)
     assert value(metrics, "detector_records_read_total") == 0
+    assert (metrics.dead_total, metrics.dead_samples) == ({}, {})
     assert value(metrics, "detector_aborts_total") == 1
 
 
