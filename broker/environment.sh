@@ -8,6 +8,7 @@ read_variables() {
     while IFS= read -r line || [ -n "$line" ]; do
         [[ ${line%$'\r'} =~ ^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z_0-9]*)=(.*)$ ]] || continue
         name=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
+        value=${value%%[[:space:]]#*}
         if [[ $value =~ ^\"(.*)\"$ || $value =~ ^\'(.*)\'$ ]]; then value=${BASH_REMATCH[1]}; fi
         [ -n "${!name+set}" ] || export "$name=$value"
     done <"$1"

@@ -5,7 +5,7 @@ import os
 import sys
 
 from .counting import count, input_ends, reader
-from .settings import CannotMeasure, Settings, environment
+from .settings import CannotMeasure, Settings
 from .verdict import lines, what_is_off
 from .window import watch
 
@@ -16,7 +16,7 @@ def main() -> int:
     """Prints the report on standard output, all else on standard error."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
-        return _report(Settings.read(sys.argv[1:], environment(os.environ)))
+        return _report(Settings.read(sys.argv[1:], os.environ))
     except CannotMeasure as reason:
         _remark(reason)
         return _CANNOT_MEASURE

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 
 from .expectation import SHIPPED_LIMIT, Expectation, share_from
 
@@ -13,9 +12,6 @@ _LONGEST_S = 86_400
 _LAST_PORT = 65_535
 _MAX_LIMIT = 10**12
 _SHOWN = 60  # characters of a wrong value
-_VARIABLE = re.compile(
-    r"""\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?:"([^"]*)"|'([^']*)'|(.*?))\s*(?:\s#.*)?"""
-)
 
 
 class CannotMeasure(Exception):
@@ -67,14 +63,6 @@ class Settings:
     @property
     def outputs(self) -> tuple[str, str, str]:
         return self.legit, self.fraud, self.dead_letter
-
-
-def environment(variables: Mapping[str, str], file: Path = Path(".env")) -> dict[str, str]:
-    """The variables, and those of the file, which compose reads too, where they are unset."""
-    text = file.read_text(errors="replace") if file.is_file() else ""
-    found = filter(None, map(_VARIABLE.fullmatch, text.splitlines()))
-    of_the_file = {line[1]: line[2] or line[3] or line[4] or "" for line in found}
-    return {**of_the_file, **{name: value for name, value in variables.items() if value}}
 
 
 def _expectation(rules_file: str, fraud_threshold: str) -> Expectation:

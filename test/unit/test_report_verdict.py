@@ -1,10 +1,8 @@
 """The report's arithmetic, its text, and its exit states."""
 
-from pathlib import Path
-
 import pytest
 from report.expectation import Expectation
-from report.settings import CannotMeasure, Settings, environment
+from report.settings import CannotMeasure, Settings
 from report.verdict import EXPECTED, Counts, interval, lines, what_is_off
 
 SHIPPED = Expectation(EXPECTED)
@@ -158,27 +156,3 @@ def test_without_a_fraud_the_settings_say_what_to_expect(
 def test_a_limit_that_no_detector_takes_cannot_be_measured(limit: str) -> None:
     with pytest.raises(CannotMeasure, match=f"FRAUD_THRESHOLD='{limit}' is not allowed"):
         Settings.read([], {"FRAUD_THRESHOLD": limit})
-
-
-def test_a_file_env_gives_what_is_not_set(tmp_path: Path) -> None:
-    file = tmp_path / ".env"
-    file.write_text(
-        "# of compose\n"
-        "BROKER_PORT=9194   # published\n"
-        "export LEGIT_TOPIC = 'good ones'\n"
-        'FRAUD_TOPIC="bad"\n'
-        "CONSUMER_GROUP=from-the-file\n"
-        "DEAD_LETTER_TOPIC=x#y\n"
-        "no line of it\n"
-        "EMPTY=\n"
-    )
-    given = {"FRAUD_TOPIC": "", "CONSUMER_GROUP": "given"}
-    assert environment(given, file) == {
-        "BROKER_PORT": "9194",
-        "LEGIT_TOPIC": "good ones",
-        "FRAUD_TOPIC": "bad",
-        "CONSUMER_GROUP": "given",
-        "DEAD_LETTER_TOPIC": "x#y",
-        "EMPTY": "",
-    }
-    assert environment({"A": "b"}, tmp_path / "none") == {"A": "b"}
