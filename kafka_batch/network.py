@@ -78,9 +78,12 @@ def _silence(server: str) -> str | None:
         with socket.create_connection((host, int(port)), timeout=_PROBE_S) as probe:
             probe.settimeout(max(_FURTHER_S, deadline - time.monotonic()))
             probe.sendall(_API_VERSIONS)
-            return None if probe.recv(1) else "the connection was closed"
+            _size, correlation_id = probe.recv(4, socket.MSG_WAITALL), probe.recv(4)
     except OSError as error:
         return str(error)
+    if correlation_id == _API_VERSIONS[8:12]:
+        return None
+    return "what listens there does not speak Kafka in plain text, or closed the connection"
 
 
 class PatientClient(KafkaNetClient):
