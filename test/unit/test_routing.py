@@ -1,14 +1,16 @@
 """A batch's rows by destination: judged here, sent elsewhere."""
 
 import json
+from itertools import permutations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rulebooks import of_large_amounts, shipped
+from rulebooks import large_amount, of_large_amounts, shipped
 
 from detector.memory import Bounds, Memory
 from detector.routing import Limits, Routed, route
 from detector.rules import Rules
+from detector.rules.file import load
 from kafka_batch import Batch, Headers, PlainBatch, TopicLimits
 from kafka_batch.alike import cut
 from kafka_batch.batch import AlikeBatch
@@ -79,6 +81,31 @@ def test_a_fraud_gets_the_headers_of_its_verdict() -> None:
     assert found["rules_version"] == RULES.version.encode()
     (reason,) = json.loads(found["reasons"] or b"")
     assert reason["text"] == "900.00 USD is at least 900.00 USD."
+
+
+def test_a_reason_names_both_accounts_whatever_the_order_of_the_records_fields() -> None:
+    book = large_amount(900).replace("{observed}", "From {source} to {target}: {observed}")
+    fields = b'"source":"alice"', b'"target":"bob"', b'"amount":950', b'"currency":"USD"'
+    values = [b"{%b}" % b",".join(order) for order in permutations(fields)]
+    found = routed(a_batch(*values), Rules(load(book))).fraud_headers
+    assert len(found) == 24
+    for headers in found:
+        (reason,) = json.loads(dict(headers.decoded())["reasons"] or b"")
+        assert reason["text"] == "From alice to bob: 950.00 USD is at least 900.00 USD."
+
+
+def test_each_payment_that_a_rule_has_no_amount_for_is_counted() -> None:
+    rules = Rules(load(large_amount(900).replace('"*"', "EUR")))
+    assert [*routed(a_batch(FINE, LARGE, FINE, LARGE), rules).legit] == [0, 1, 2, 3]
+    assert rules.inapplicable == {0: 4}
+
+
+def test_rules_that_look_at_the_record_alone_remember_no_account_unless_others_may_follow() -> None:
+    for may_change in (False, True):
+        rules = Rules(load(large_amount(900)), may_change=may_change)
+        memory = Memory(rules.layout, Bounds())
+        route(a_batch(FINE, LARGE), rules, LIMITS, NOW_MS, memory)
+        assert (rules.remembers, len(memory)) == (may_change, may_change)
 
 
 def test_a_dead_letter_is_the_record_with_headers_of_its_own() -> None:

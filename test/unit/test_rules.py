@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from rulebooks import large_amount, of_large_amounts
+from rulebooks import large_amount, of_large_amounts, verdict_on
 
 from detector.rules import Rules, Verdict
 from detector.rules.file import load
@@ -12,7 +12,7 @@ from detector.transaction import Transaction
 
 
 def the_verdict(rules: Rules, amount: int, currency: bytes = b"USD") -> Verdict:
-    return rules.judge_alone(Transaction(b"a", b"b", amount, currency), 1_000)
+    return verdict_on(rules, Transaction(b"a", b"b", amount, currency))
 
 
 def fires(limit: int | str, amount: int, currency: bytes = b"USD") -> bool:
