@@ -6,11 +6,11 @@ Values in, values out: nothing is sent here.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
 from detector.careful import Unreadable
+from detector.headers import dead_letter_headers, verdict_headers
 from detector.memory import Memory
 from detector.payments import Payments, read_payments
 from detector.rules import INNOCENT, Payment, Rules, Verdict
@@ -26,7 +26,6 @@ from kafka_batch import (
     record_size,
 )
 
-_KEPT_FAULTS = 1 << 12
 _LONGEST_MS = (1 << 62) - 1  # further off sums overflow, the broker's too
 
 
@@ -112,7 +111,7 @@ def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int, memory: Memor
     that clock has caught up.
     """
     its = _Batch(batch, rules, limits, now_ms)
-    for payments, unreadable in read_payments(batch, rules.amounts, len(batch)):
+    for payments, unreadable in read_payments(batch, len(batch)):
         for row, fault in unreadable:
             its.bury(row, fault)
         _route_payments(its, payments, memory)
@@ -134,15 +133,15 @@ class _Batch:
 
     def place(self, row: int, verdict: Verdict) -> None:
         """Sends a row where its verdict says, if its topic takes it."""
-        routed, headers = self.routed, verdict.headers
+        routed, headers = self.routed, verdict_headers(verdict)
         tight = row in self.refused or (headers and len(headers) > self.room)
         if tight and (fault := _fault(self.batch, row, headers, self.limits, self.now_ms)):
             self.bury(row, fault)
             return
         if headers is None:
             return
-        routed.hits[verdict.places] += 1
-        if verdict.suspicious:
+        routed.hits[verdict.matched.places] += 1
+        if verdict.matched.active:
             routed.fraud.append(row)
             routed.fraud_headers.append(headers)
         else:
@@ -202,19 +201,15 @@ def _dead_letter(
 ) -> DeadLetter:
     timestamp_ms = batch.timestamps[row]
     origin = f"{batch.topic}/{batch.partition}/{batch.offsets[row]}"
-    headers = _why(fault).then(("origin", origin.encode()))
     if limits.refuse(timestamp_ms, now_ms):
-        headers = headers.then(("origin_timestamp", b"%d" % timestamp_ms))
+        headers = dead_letter_headers(fault, origin, timestamp_ms)
         timestamp_ms = now_ms
+    else:
+        headers = dead_letter_headers(fault, origin)
     record = None
     if record_size(len(batch.tails[row]), headers) > limits.max_bytes:
         record = _cut(batch, row, timestamp_ms, headers, limits)
     return DeadLetter(row, fault.code, timestamp_ms, headers, record)
-
-
-@lru_cache(_KEPT_FAULTS)
-def _why(fault: Unreadable) -> HeaderBlock:
-    return HeaderBlock.of([("error", fault.code.encode()), ("error_detail", fault.detail.encode())])
 
 
 def _cut(batch: Batch, row: int, timestamp_ms: int, headers: HeaderBlock, limits: Limits) -> Record:

@@ -1,7 +1,9 @@
-"""The rules in force: compiled, with the headers that they write."""
+"""The rules in force, compiled, and their verdicts."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
@@ -11,39 +13,35 @@ from detector.rules.compiler import Hit, Judge, Program
 from detector.rules.reasons import Payment, Reasons
 from detector.rules.tree import Feature, Mode, Rule, Rulebook
 from detector.rules.walk import walk
-from detector.transaction import Amounts
-from kafka_batch import HeaderBlock
 
+_CACHED = 1 << 12
 _OF_THE_RECORD = {"amount", "currency", "source", "target"}
 _Made = TypeVar("_Made")
 _place = itemgetter(0)  # of a hit
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Matched:
+    """The rules that fired on a payment: by their places in the program, and by name. There is one
+    for each such set of rules, so that a cache can go by it."""
+
+    places: tuple[int, ...] = ()
+    active: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
+
+
 class Verdict(NamedTuple):
-    """What came of a payment: the places of the rules that fired, whether that makes it suspicious,
-    and what is written on it."""
+    """What the rules say of a payment. If an active one fired, it is suspicious, and there are the
+    reasons, as a JSON array; `partial` then says that less of the account's past was known than the
+    rules look back on."""
 
-    places: tuple[int, ...]
-    suspicious: bool
-    headers: HeaderBlock | None
+    matched: Matched
+    rules_version: str
+    reasons: bytes = b""
+    partial: bool = False
 
 
-INNOCENT = Verdict((), suspicious=False, headers=None)
-
-
-class _Noted(dict[tuple[int, ...], Verdict | None]):
-    """The verdict on a payment that only shadow rules fired on, by their places; None where an
-    active rule is among them."""
-
-    def __init__(self, reasons: Reasons) -> None:
-        super().__init__()
-        self._reasons = reasons
-
-    def __missing__(self, places: tuple[int, ...]) -> Verdict | None:
-        headers = self._reasons.noted(places)
-        verdict = Verdict(places, suspicious=False, headers=headers) if headers else None
-        self[places] = verdict
-        return verdict
+INNOCENT = Verdict(Matched(), "")
 
 
 class _ByCurrency(dict[bytes, _Made]):
@@ -84,23 +82,29 @@ class Rules:
         self.remembers = may_change or any(map(_looks_at_account, book.rules))
         self.program = Program(book, most_events, self._failed, remembers=self.remembers)
         self.layout = self.program.layout
-        self.amounts = _ByCurrency(Amounts)
         self.judges = _ByCurrency(self._judge)
         # Of what was judged before.
         self.rememberers = _ByCurrency(lambda its: self.program.rememberer(its.decode()))
-        self._reasons = Reasons(self.program.rules, book.version)
-        self._noted = _Noted(self._reasons)
+        self._reasons = Reasons(self.program.rules)
+        self._without_reasons = lru_cache(_CACHED)(self._verdict_without_reasons)
         self.no_account = self.layout.new(0, b"", 0)  # for rules that need none
 
     def verdict(self, hits: Sequence[Hit], payment: Payment, account: Account) -> Verdict:
         """What follows from hits, of which there are some."""
         places = tuple(map(_place, hits))
-        noted = self._noted[places]
-        if noted is not None:
-            return noted
+        verdict = self._without_reasons(places)
+        matched = verdict.matched
+        if not matched.active:
+            return verdict
+        reasons = self._reasons.as_json(places, hits, payment)
         partial = account[FLOOR] > payment.time_ms - self.program.window_ms
-        headers = self._reasons.headers(places, hits, payment, partial=partial)
-        return Verdict(places, True, headers)  # noqa: FBT003  # by its name it takes twice as long
+        return Verdict(matched, self.version, reasons, partial)
+
+    def _verdict_without_reasons(self, places: tuple[int, ...]) -> Verdict:
+        rules = [self.program.rules[place] for place in places]
+        active = tuple(rule.name for rule in rules if rule.mode is Mode.ACTIVE)
+        shadow = tuple(rule.name for rule in rules if rule.mode is Mode.SHADOW)
+        return Verdict(Matched(places, active, shadow), self.version)
 
     def _judge(self, currency: bytes) -> Judge:
         judge = self.program.judge(currency.decode())

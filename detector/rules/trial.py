@@ -51,7 +51,7 @@ class _Trial:
     def __init__(self, rule: Rule) -> None:
         active = replace(rule, mode=Mode.ACTIVE)
         self._program = Program(Rulebook((active,), ""), _MOST_EVENTS)
-        self._reasons = Reasons(self._program.rules, "")
+        self._reasons = Reasons(self._program.rules)
         self._judged: dict[str, Account] = {}
         self._told: dict[str, Account] = {}
 
@@ -78,7 +78,5 @@ class _Trial:
         return known
 
     def _text(self, hits: Sequence[Hit], payment: Judged) -> str:
-        block = self._reasons.headers((0,), hits, payment, partial=False)
-        written = dict(block.decoded()) if block else {}
-        (reason,) = json.loads(written["reasons"] or b"")
+        (reason,) = json.loads(self._reasons.as_json((0,), hits, payment))
         return str(reason["text"])

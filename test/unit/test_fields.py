@@ -5,7 +5,6 @@ from itertools import chain
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from rulebooks import of_large_amounts
 
 from detector.careful import Unreadable
 from detector.money import digits
@@ -14,8 +13,6 @@ from detector.transaction import Amounts, Transaction, parse, read_fields
 from kafka_batch import Batch, PlainBatch, codec, encode_tail
 from kafka_batch.alike import cut
 from kafka_batch.batch import AlikeBatch
-
-AMOUNTS = of_large_amounts(900).amounts
 
 
 def value_of(amount: str, currency: str = "USD") -> bytes:
@@ -67,7 +64,7 @@ def test_a_batch_has_the_payments_that_its_values_are(values: list[bytes | None]
 def require_as_parsed(batch: Batch) -> None:
     """Each value gives, beside the others, what it gives alone."""
     found: dict[int, Transaction | Unreadable] = {}
-    for payments, unreadable in read_payments(batch, AMOUNTS, len(batch)):
+    for payments, unreadable in read_payments(batch, len(batch)):
         columns = payments.sources, payments.targets, payments.amounts, payments.currencies
         found.update(zip(payments.rows, map(Transaction, *columns), strict=True))
         found.update(unreadable)

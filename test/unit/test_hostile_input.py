@@ -31,7 +31,7 @@ def read(outcome: Transaction | Unreadable) -> str:
     """What became of a value, in the words of the corpus."""
     if isinstance(outcome, Unreadable):
         return outcome.code
-    return FRAUD if verdict_on(ONE_RULE, outcome).suspicious else LEGIT
+    return FRAUD if verdict_on(ONE_RULE, outcome).matched.active else LEGIT
 
 
 def expected(odd: Odd) -> str:
