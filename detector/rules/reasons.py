@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from detector.money import in_words, least_minor_units
 from detector.rules.compiler import Hit
 from detector.rules.tree import Kind, Mode, Parameter, Rule, Slot, Type
+from detector.rules.walk import windows
 
 _KEPT = 1 << 12
 _UNITS = (
@@ -96,8 +97,9 @@ def _compiled(rule: Rule, currency: str) -> _Writer:
         "source": "{payment.source.decode()}",
         "target": "{payment.target.decode()}",
     }
-    window, unit = json.dumps(rule.window_ms), json.dumps(_unit(rule.observed.type, currency))
-    since = "null" if rule.window_ms is None else f"{{payment.time_ms - {window}}}"
+    window_ms = max(windows(rule.observed, rule.params), default=None)
+    window, unit = json.dumps(window_ms), json.dumps(_unit(rule.observed.type, currency))
+    since = "null" if window_ms is None else f"{{payment.time_ms - {window}}}"
     parts = [
         _literal(f'{{"rule":"{rule.name}","rule_version":"{rule.version}","observed":'),
         places["observed"][0],

@@ -67,6 +67,30 @@ def test_a_reason_says_what_was_observed_and_what_the_threshold_is() -> None:
     }
 
 
+WINDOWS = """
+format: 1
+rules:
+  - name: observed_over_ten_minutes
+    mode: active
+    observed: count(10m)
+    threshold: "1"
+    when: observed >= threshold && count(24h) >= 1
+    reason: "{observed}"
+  - name: observed_without_a_window
+    mode: active
+    observed: amount
+    threshold: "1"
+    when: observed >= threshold && count(24h) >= 1
+    reason: "{observed}"
+"""
+
+
+def test_a_reasons_window_is_that_of_what_was_observed() -> None:
+    counted, paid = reasons_of(the_verdict(Rules(load(WINDOWS)), 100))
+    assert (counted["window_ms"], counted["since_ms"]) == (600_000, 1_000 - 600_000)
+    assert (paid["window_ms"], paid["since_ms"]) == (None, None)
+
+
 def test_a_reasons_own_words_are_written_as_they_stand() -> None:
     book = large_amount(900).replace("is at least", r"{{100%}} \"é\" \\n {{observed}}")
     (reason,) = reasons_of(the_verdict(Rules(load(book)), 95_050))
