@@ -106,6 +106,11 @@ class Rules:
         shadow = tuple(rule.name for rule in rules if rule.mode is Mode.SHADOW)
         return Verdict(Matched(places, active, shadow), self.version)
 
+    def clear_counts(self) -> None:
+        """Nothing has failed, and nothing was inapplicable."""
+        self.failures.clear()
+        self.inapplicable.clear()
+
     def _judge(self, currency: bytes) -> Judge:
         judge = self.program.judge(currency.decode())
         applicable = self.program.applicable(currency.decode())
