@@ -13,8 +13,9 @@ from detector.careful import Unreadable
 from detector.rules.account import Account
 from detector.rules.compiler import Hit, Judge
 from detector.transaction import Amounts, Fields, parse, read_fields
-from kafka_batch import Batch
+from kafka_batch import NO_TIMESTAMP, Batch
 
+_NO_TIME = Unreadable("bad_timestamp", "the record has no timestamp")
 _amounts = cache(Amounts)
 
 
@@ -65,7 +66,7 @@ def _read(
     its_rows = slice(rows.start, rows.stop)
     offsets, times_ms = batch.offsets[its_rows], batch.timestamps[its_rows]
     sources, targets, texts, currencies, others = zip(*fields, strict=True)
-    if not any(others) and len({*currencies}) == 1:
+    if not any(others) and len({*currencies}) == 1 and NO_TIMESTAMP not in times_ms:
         known = _amounts(currencies[0]).read(texts)
         return Payments(rows, offsets, times_ms, sources, targets, known, currencies), []
     read, unreadable = [], []
@@ -80,5 +81,8 @@ def _read(
                 unreadable.append((row, outcome))
                 continue
             payment = outcome
+        if time_ms == NO_TIMESTAMP:
+            unreadable.append((row, _NO_TIME))
+            continue
         read.append((row, offset, time_ms, *payment))
     return Payments(*zip(*read, strict=True)), unreadable

@@ -78,12 +78,12 @@ class Limits:
         )
 
     def times(self, now_ms: int) -> range:
-        """The timestamps that are taken now; a record may also have none."""
+        """The timestamps that are taken now."""
         return range(now_ms - self.max_behind_ms, now_ms + self.max_ahead_ms + 1)
 
     def refuse(self, timestamp_ms: int, now_ms: int) -> bool:
-        """Whether the timestamp is not taken now."""
-        return timestamp_ms not in self.times(now_ms) and timestamp_ms != NO_TIMESTAMP
+        """Whether the timestamp is none, or is not taken now."""
+        return timestamp_ms == NO_TIMESTAMP or timestamp_ms not in self.times(now_ms)
 
     def room(self, batch: Batch) -> int:
         """By how many bytes every record of the batch may grow and be taken; negative where one
@@ -99,7 +99,7 @@ class Limits:
         return [
             row
             for row, (ms, tail) in enumerate(zip(batch.timestamps, batch.tails, strict=True))
-            if (ms not in times and ms != NO_TIMESTAMP) or len(tail) > most
+            if ms not in times or len(tail) > most
         ]
 
 

@@ -16,7 +16,7 @@ from detector.memory import Bounds, Memory
 from detector.routing import Limits, Routed, route
 from detector.rules import Rules
 from detector.transaction import Transaction, _parse_with_care, parse
-from kafka_batch import Batch
+from kafka_batch import NO_TIMESTAMP, Batch
 from kafka_batch.batch import EncodedBatch, PlainBatch
 from kafka_batch.codec import decode, encode, encode_tail
 
@@ -36,7 +36,8 @@ def read(outcome: Transaction | Unreadable) -> str:
 
 def expected(odd: Odd) -> str:
     outcome = outcome_of(odd.value)
-    refused = not -(2**62) < odd.timestamp_ms - NOW_MS <= LIMITS.max_ahead_ms
+    taken = -(2**62) < odd.timestamp_ms - NOW_MS <= LIMITS.max_ahead_ms
+    refused = not taken or odd.timestamp_ms == NO_TIMESTAMP
     return "bad_timestamp" if refused and outcome in (LEGIT, FRAUD) else outcome
 
 

@@ -11,7 +11,7 @@ from detector.memory import Bounds, Memory
 from detector.routing import Limits, Routed, route
 from detector.rules import Rules
 from detector.rules.file import load
-from kafka_batch import Batch, Headers, PlainBatch, TopicLimits
+from kafka_batch import NO_TIMESTAMP, Batch, Headers, PlainBatch, TopicLimits
 from kafka_batch.alike import cut
 from kafka_batch.batch import AlikeBatch
 from kafka_batch.codec import encode
@@ -126,13 +126,23 @@ def test_a_timestamp_may_be_as_far_ahead_as_the_topics_take() -> None:
     assert dict(letter.headers.decoded())["origin_timestamp"] == str(latest + 1).encode()
 
 
-def test_a_timestamp_may_be_as_far_behind_as_the_topics_take_or_there_may_be_none() -> None:
+def test_a_timestamp_may_be_as_far_behind_as_the_topics_take() -> None:
     limits = Limits(10_000, 3_600_000, max_behind_ms=1_000)
     earliest = NOW_MS - limits.max_behind_ms
-    for fine in (earliest, -1):
-        assert [*routed(a_batch(FINE, timestamp_ms=fine), limits=limits).legit] == [0]
+    assert [*routed(a_batch(FINE, timestamp_ms=earliest), limits=limits).legit] == [0]
     (letter,) = routed(a_batch(FINE, timestamp_ms=earliest - 1), limits=limits).dead
     assert (letter.code, letter.timestamp_ms) == ("bad_timestamp", NOW_MS)
+
+
+def test_a_record_without_a_timestamp_is_a_dead_letter_and_no_payment_of_its_account() -> None:
+    rules = Rules(load(large_amount(900)), may_change=True)
+    memory = Memory(rules.layout, Bounds())
+    for value, code in ((FINE, "bad_timestamp"), (b"?", "not_json")):
+        batch = a_batch(value, timestamp_ms=NO_TIMESTAMP)
+        (letter,) = route(batch, rules, LIMITS, NOW_MS, memory).dead
+        assert (letter.code, letter.timestamp_ms) == (code, NOW_MS)
+        assert dict(letter.headers.decoded())["origin_timestamp"] == b"-1"
+    assert len(memory) == 0
 
 
 def test_one_timestamp_too_far_ahead_is_no_matter_to_the_rows_beside_it() -> None:
