@@ -82,6 +82,7 @@ class Detector:
         gc.set_threshold(*GARBAGE)
         sys.setswitchinterval(_LOCK_S)
         self._pulse.beat()
+        self._rules.clear_counts()  # of a batch that the last stream judged and did not send
         topics = self._topics()
         outputs = (topics[name] for name in self._settings.output_topics)
         limits = Limits.of(outputs, topics[self._settings.transactions_topic])

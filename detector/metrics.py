@@ -25,19 +25,23 @@ _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 
 @dataclass
 class _Counts:
-    """Of records: by verdict, by what is wrong with them, and by rule and mode; with the headers of
-    a dead letter for each error."""
+    """Of records: by verdict, by what is wrong with them, by rule and mode that matched, and by rule
+    that failed or had no amount; with the headers of a dead letter for each error."""
 
     verdicts: Tally[str] = field(default_factory=Tally)
     errors: Tally[str] = field(default_factory=Tally)
     samples: dict[str, HeaderBlock] = field(default_factory=dict)
     hits: Tally[tuple[str, str]] = field(default_factory=Tally)
+    failures: Tally[str] = field(default_factory=Tally)
+    inapplicable: Tally[str] = field(default_factory=Tally)
 
     def add(self, other: "_Counts") -> None:
         self.verdicts.update(other.verdicts)
         self.errors.update(other.errors)
         self.samples.update(other.samples)
         self.hits.update(other.hits)
+        self.failures.update(other.failures)
+        self.inapplicable.update(other.inapplicable)
 
 
 class Metrics:
@@ -134,14 +138,15 @@ class Metrics:
             self._dropped.labels(name).set(memory.dropped)
 
     def rules(self, rules: Rules) -> None:
-        """Takes over what the rules have counted since the last time."""
-        for counts, metric in (
-            (rules.failures, self._failures),
-            (rules.inapplicable, self._inapplicable),
+        """Takes over what the rules have counted since the last time; it counts when the batch that
+        they judged is committed."""
+        for found, counts in (
+            (rules.failures, self._open.failures),
+            (rules.inapplicable, self._open.inapplicable),
         ):
-            for place, count in counts.items():
-                metric.labels(rules.program.rules[place].name).inc(count)
-            counts.clear()
+            for place, count in found.items():
+                counts[rules.program.rules[place].name] += count
+        rules.clear_counts()
 
     def committing(self) -> None:
         self._committing.add(self._open)
@@ -155,6 +160,10 @@ class Metrics:
             self._dead.labels(error).inc(count)
         for (rule, mode), count in done.hits.items():
             self._hits.labels(rule, mode).inc(count)
+        for rule, count in done.failures.items():
+            self._failures.labels(rule).inc(count)
+        for rule, count in done.inapplicable.items():
+            self._inapplicable.labels(rule).inc(count)
         self._read.inc(done.verdicts.total())
         self.committed_total.update(done.verdicts)
         self.dead_total.update(done.errors)

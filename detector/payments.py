@@ -5,6 +5,7 @@ reading takes a third longer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -12,7 +13,10 @@ from detector.careful import Unreadable
 from detector.rules.account import Account
 from detector.rules.compiler import Hit, Judge
 from detector.transaction import Amounts, Fields, parse, read_fields
-from kafka_batch import Batch
+from kafka_batch import NO_TIMESTAMP, Batch
+
+_NO_TIME = Unreadable("bad_timestamp", "the record has no timestamp")
+_amounts = cache(Amounts)
 
 
 class Payments(NamedTuple):
@@ -43,7 +47,7 @@ class Payments(NamedTuple):
 
 
 def read_payments(
-    batch: Batch, amounts: Mapping[bytes, Amounts], count: int
+    batch: Batch, count: int
 ) -> Iterator[tuple[Payments, list[tuple[int, Unreadable]]]]:
     """The payments among the first so many rows of a batch, a thousand at a time; and the rows
     that are none, and why."""
@@ -52,30 +56,33 @@ def read_payments(
         rows = range(first, min(count, first + len(fields)))
         if not rows:
             return
-        yield _read(batch, rows, fields[: len(rows)], amounts)
+        yield _read(batch, rows, fields[: len(rows)])
         first = rows.stop
 
 
 def _read(
-    batch: Batch, rows: range, fields: Sequence[Fields], amounts: Mapping[bytes, Amounts]
+    batch: Batch, rows: range, fields: Sequence[Fields]
 ) -> tuple[Payments, list[tuple[int, Unreadable]]]:
     its_rows = slice(rows.start, rows.stop)
     offsets, times_ms = batch.offsets[its_rows], batch.timestamps[its_rows]
     sources, targets, texts, currencies, others = zip(*fields, strict=True)
-    if not any(others) and len({*currencies}) == 1:
-        known = amounts[currencies[0]].read(texts)
+    if not any(others) and len({*currencies}) == 1 and NO_TIMESTAMP not in times_ms:
+        known = _amounts(currencies[0]).read(texts)
         return Payments(rows, offsets, times_ms, sources, targets, known, currencies), []
     read, unreadable = [], []
     for row, offset, time_ms, (source, target, text, currency, other) in zip(
         rows, offsets, times_ms, fields, strict=True
     ):
         if not other:
-            payment = source, target, amounts[currency].read_one(text), currency
+            payment = source, target, _amounts(currency).read_one(text), currency
         else:
             outcome = parse(batch.values[row])
             if isinstance(outcome, Unreadable):
                 unreadable.append((row, outcome))
                 continue
             payment = outcome
+        if time_ms == NO_TIMESTAMP:
+            unreadable.append((row, _NO_TIME))
+            continue
         read.append((row, offset, time_ms, *payment))
     return Payments(*zip(*read, strict=True)), unreadable

@@ -39,9 +39,11 @@ class Current(msgspec.Struct, frozen=True):
 
 @dataclass
 class Published:
-    """What the topic holds: the files' text by version, and what is in force."""
+    """What the topic holds: the files' text by version, and what is in force. `max_events` payments
+    are kept of an account."""
 
     topic: str
+    max_events: int
     files: dict[str, str] = field(default_factory=dict)
     current: Current | None = None
 
@@ -63,7 +65,7 @@ class Published:
         name = f"{self.topic}/{version}"
         if version not in self.files:
             raise _unusable(name, "no rules were published under this version")
-        book = proven(load(self.files[version], name), name)
+        book = proven(load(self.files[version], name), name, self.max_events)
         if book.version != version:
             raise _unusable(name, f"what was published under it is version {book.version}")
         return book
@@ -91,7 +93,7 @@ class RulesTopic:
     """
 
     def __init__(self, settings: DetectorSettings) -> None:
-        self.published = Published(_topic(settings))
+        self.published = Published(_topic(settings), settings.state_max_events)
         self._reader = PartitionReader(**reader_settings(settings))
 
     def read_all(self) -> Published:

@@ -162,7 +162,7 @@ class Restoring:
         count = bisect_left(batch.offsets, self._offset)
         if not count:
             return
-        for payments, _ in read_payments(batch, self._rules.amounts, count):
+        for payments, _ in read_payments(batch, count):
             self._remember(payments)
 
     def _remember(self, payments: Payments) -> None:

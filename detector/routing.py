@@ -6,15 +6,15 @@ Values in, values out: nothing is sent here.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import chain, compress
+from itertools import chain
 from typing import NamedTuple
 
 from detector.careful import Unreadable
+from detector.headers import dead_letter_headers, verdict_headers
 from detector.memory import Memory
 from detector.payments import Payments, read_payments
 from detector.rules import INNOCENT, Payment, Rules, Verdict
-from detector.transaction import UNSCREENED, Screen, parse
+from detector.rules.account import Account
 from kafka_batch import (
     NO_TIMESTAMP,
     AllBut,
@@ -26,7 +26,6 @@ from kafka_batch import (
     record_size,
 )
 
-_KEPT_FAULTS = 1 << 12
 _LONGEST_MS = (1 << 62) - 1  # further off sums overflow, the broker's too
 
 
@@ -52,12 +51,6 @@ class Routed:
     fraud_headers: list[HeaderBlock] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     hits: Counter[tuple[int, ...]] = field(default_factory=Counter)
-
-    def sort_fraud(self) -> None:
-        """Brings these rows into offset order."""
-        order = sorted(range(len(self.fraud)), key=self.fraud.__getitem__)
-        self.fraud = [self.fraud[n] for n in order]
-        self.fraud_headers = [self.fraud_headers[n] for n in order]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +78,12 @@ class Limits:
         )
 
     def times(self, now_ms: int) -> range:
-        """The timestamps that are taken now; a record may also have none."""
+        """The timestamps that are taken now."""
         return range(now_ms - self.max_behind_ms, now_ms + self.max_ahead_ms + 1)
 
     def refuse(self, timestamp_ms: int, now_ms: int) -> bool:
-        """Whether the timestamp is not taken now."""
-        return timestamp_ms not in self.times(now_ms) and timestamp_ms != NO_TIMESTAMP
+        """Whether the timestamp is none, or is not taken now."""
+        return timestamp_ms == NO_TIMESTAMP or timestamp_ms not in self.times(now_ms)
 
     def room(self, batch: Batch) -> int:
         """By how many bytes every record of the batch may grow and be taken; negative where one
@@ -106,7 +99,7 @@ class Limits:
         return [
             row
             for row, (ms, tail) in enumerate(zip(batch.timestamps, batch.tails, strict=True))
-            if (ms not in times and ms != NO_TIMESTAMP) or len(tail) > most
+            if ms not in times or len(tail) > most
         ]
 
 
@@ -118,10 +111,10 @@ def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int, memory: Memor
     that clock has caught up.
     """
     its = _Batch(batch, rules, limits, now_ms)
-    if rules.screen is None:
-        _route_by_account(its, memory)
-    else:
-        _route_by_price(its, rules.screen)
+    for payments, unreadable in read_payments(batch, len(batch)):
+        for row, fault in unreadable:
+            its.bury(row, fault)
+        _route_payments(its, payments, memory)
     memory.next_offset = batch.next_offset
     return its.all_routed()
 
@@ -140,31 +133,19 @@ class _Batch:
 
     def place(self, row: int, verdict: Verdict) -> None:
         """Sends a row where its verdict says, if its topic takes it."""
-        routed, headers = self.routed, verdict.headers
+        routed, headers = self.routed, verdict_headers(verdict)
         tight = row in self.refused or (headers and len(headers) > self.room)
         if tight and (fault := _fault(self.batch, row, headers, self.limits, self.now_ms)):
             self.bury(row, fault)
             return
         if headers is None:
             return
-        routed.hits[verdict.places] += 1
-        if verdict.suspicious:
+        routed.hits[verdict.matched.places] += 1
+        if verdict.matched.active:
             routed.fraud.append(row)
             routed.fraud_headers.append(headers)
         else:
             routed.legit_headers[row] = headers
-
-    def place_all(self, rows: Sequence[int], verdicts: Sequence[Verdict]) -> None:
-        """Many at once, which are not among the refused."""
-        places, suspicious, headers = zip(*verdicts, strict=True)
-        fit = all(suspicious) and max(map(len, headers)) <= self.room
-        if not fit:
-            for row, verdict in zip(rows, verdicts, strict=True):
-                self.place(row, verdict)
-            return
-        self.routed.fraud += rows
-        self.routed.fraud_headers += headers
-        self.routed.hits.update(places)
 
     def bury(self, row: int, fault: Unreadable) -> None:
         """Makes a dead letter of a row."""
@@ -180,55 +161,9 @@ class _Batch:
         return routed
 
 
-# -- rules that look at a payment's price alone
-
-
-def _route_by_price(its: _Batch, screen: Screen) -> None:
-    batch = its.batch
-    held = screen.held(batch)
-    for row in its.refused:
-        held[row] = UNSCREENED
-    others = _route_plain(its, held)
-    for row in others:
-        outcome = parse(batch.values[row])
-        if isinstance(outcome, Unreadable):
-            its.bury(row, outcome)
-        else:
-            its.place(row, its.rules.judge_alone(outcome, batch.timestamps[row]))
-    if others:
-        its.routed.sort_fraud()
-
-
-def _route_plain(its: _Batch, held: Sequence[bytes]) -> list[int]:
-    """Routes what the screen holds of the plain transactions, and returns the other rows."""
-    rows = [*compress(range(len(held)), held)]
-    texts = [*filter(None, held)]
-    others: list[int] = []
-    if not b"".join(texts).isascii():
-        others = [row for row in rows if not held[row].isascii()]
-        rows = [row for row in rows if held[row].isascii()]
-        texts = [held[row] for row in rows]
-    if rows:
-        its.place_all(rows, [*map(its.rules.on_price.__getitem__, texts)])
-    return others
-
-
-# -- rules that remember
-
-
-def _route_by_account(its: _Batch, memory: Memory) -> None:
-    """Every readable payment is remembered, also one that no topic takes: what is remembered then
-    follows from the input alone, not from the clock that refused it."""
-    for payments, unreadable in read_payments(its.batch, its.rules.amounts, len(its.batch)):
-        for row, fault in unreadable:
-            its.bury(row, fault)
-        _route_payments(its, payments, memory)
-
-
 def _route_payments(its: _Batch, payments: Payments, memory: Memory) -> None:
     rules, refused = its.rules, its.refused
-    accounts = memory.touch(payments)
-    memory.lay_out(accounts)
+    accounts = _accounts(payments, rules, memory)
     rows, _, times_ms, sources, targets, amounts, currencies = payments
     judged = payments.judged(rules.judges, accounts)
     for n, (row, hits) in enumerate(zip(rows, judged, strict=True)):
@@ -237,6 +172,16 @@ def _route_payments(its: _Batch, payments: Payments, memory: Memory) -> None:
             its.place(row, rules.verdict(hits, payment, accounts[n]))
         elif row in refused:
             its.place(row, INNOCENT)
+
+
+def _accounts(payments: Payments, rules: Rules, memory: Memory) -> Sequence[Account]:
+    """The account of each payment. Every payment is remembered, also one that no topic takes: what
+    is remembered then follows from the input alone, not from the clock that refused it."""
+    if not rules.remembers:
+        return [rules.no_account] * len(payments.rows)
+    accounts = memory.touch(payments)
+    memory.lay_out(accounts)
+    return accounts
 
 
 def _fault(
@@ -256,19 +201,15 @@ def _dead_letter(
 ) -> DeadLetter:
     timestamp_ms = batch.timestamps[row]
     origin = f"{batch.topic}/{batch.partition}/{batch.offsets[row]}"
-    headers = _why(fault).then(("origin", origin.encode()))
     if limits.refuse(timestamp_ms, now_ms):
-        headers = headers.then(("origin_timestamp", b"%d" % timestamp_ms))
+        headers = dead_letter_headers(fault, origin, timestamp_ms)
         timestamp_ms = now_ms
+    else:
+        headers = dead_letter_headers(fault, origin)
     record = None
     if record_size(len(batch.tails[row]), headers) > limits.max_bytes:
         record = _cut(batch, row, timestamp_ms, headers, limits)
     return DeadLetter(row, fault.code, timestamp_ms, headers, record)
-
-
-@lru_cache(_KEPT_FAULTS)
-def _why(fault: Unreadable) -> HeaderBlock:
-    return HeaderBlock.of([("error", fault.code.encode()), ("error_detail", fault.detail.encode())])
 
 
 def _cut(batch: Batch, row: int, timestamp_ms: int, headers: HeaderBlock, limits: Limits) -> Record:

@@ -20,7 +20,8 @@ def read_rules(settings: DetectorSettings) -> Rulebook:
         RulesError: there are mistakes in the file, or a test in it fails.
         SettingsError: the limit is given, and the file has no such rule.
     """
-    book = proven(load_file(settings.rules_file), str(settings.rules_file))
+    path = settings.rules_file
+    book = proven(load_file(path), str(path), settings.state_max_events)
     return book if settings.fraud_threshold is None else _with_limit(book, settings.fraud_threshold)
 
 

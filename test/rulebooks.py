@@ -3,8 +3,9 @@
 from decimal import Decimal
 from pathlib import Path
 
-from detector.rules import Rules
+from detector.rules import INNOCENT, Payment, Rules, Verdict
 from detector.rules.file import load, load_file
+from detector.transaction import Transaction
 
 SHIPPED = Path(__file__).parents[1] / "detector" / "rules.yaml"
 
@@ -38,3 +39,12 @@ def all_active() -> str:
 def shipped() -> Rules:
     """The ten rules that ship."""
     return Rules(load_file(SHIPPED))
+
+
+def verdict_on(rules: Rules, transaction: Transaction, time_ms: int = 1_000) -> Verdict:
+    """The verdict on an account's first transaction."""
+    source, target, amount, currency = transaction
+    account = rules.layout.new(time_ms, currency, 0)
+    hits = rules.judges[currency](account, time_ms, amount, target, currency, source)
+    payment = Payment(time_ms, amount, currency, source, target)
+    return rules.verdict(hits, payment, account) if hits else INNOCENT

@@ -197,7 +197,7 @@ class Evaluation:
                 return self.of(getattr(self.rule, name))
             case Unary(_, operator, operand):
                 value = self.of(operand)
-                return not value if operator == "!" else -value
+                return not value if operator == "!" else of_its_size(-value, node)
             case Choice(_, condition, yes, no):
                 return self.of(yes) if self.of(condition) else self.of(no)
             case ListNode(_, elements):
@@ -214,10 +214,16 @@ class Evaluation:
         right = self.of(node.right)
         if node.operator == "/":
             whole = node.type in {Kind.INT, Kind.DURATION}
-            return towards_zero(left, right) if whole else ratio(left, right)
+            return of_its_size(towards_zero(left, right), node) if whole else ratio(left, right)
         if node.operator == "%":
             return left - right * towards_zero(left, right)
-        return SIMPLE[node.operator](left, right)
+        return of_its_size(SIMPLE[node.operator](left, right), node)
+
+
+def of_its_size(value: Any, node: Node) -> Any:
+    if node.type in {Kind.INT, Kind.DURATION} and not -(2**63) <= value < 2**63:
+        raise Unworkable("an integer past 64 bits")
+    return value
 
 
 SIMPLE: Mapping[str, Any] = {

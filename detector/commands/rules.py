@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from detector.commands import bench
@@ -24,9 +26,7 @@ def add_rules(parent: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     added = rules.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_commands(added)
     for name, run in (("check", commands.check), ("test", commands.test)):
-        added.choices[name].set_defaults(
-            command=lambda its, run=run: run(its, sys.stdout, compiled)
-        )
+        added.choices[name].set_defaults(command=lambda its, run=run: _try_out(its, run))
     added.choices["diff"].set_defaults(command=lambda its: commands.diff(its, sys.stdout))
     _add(added, "publish", "check a rules file and write it to RULES_TOPIC, under its version")
     added.choices["publish"].add_argument("file", type=Path)
@@ -49,6 +49,18 @@ def _add(
     added.add_parser(name, help=meaning, description=f"{meaning}.").set_defaults(command=run[name])
 
 
+def _try_out(asked: argparse.Namespace, run: Callable[..., int]) -> int:
+    """Checks or tests a file, where as many payments are kept of an account as the one setting says
+    that this needs.
+
+    Raises:
+        SettingsError: that has a wrong value.
+    """
+    given = {name: value for name, value in os.environ.items() if name == "STATE_MAX_EVENTS"}
+    max_events = DetectorSettings.from_environment(given).state_max_events
+    return run(asked, sys.stdout, partial(compiled, max_events=max_events), max_events)
+
+
 def publish(asked: argparse.Namespace) -> int:
     """Writes a file that is right, and whose tests hold, under its version.
 
@@ -56,9 +68,9 @@ def publish(asked: argparse.Namespace) -> int:
         RulesError: there are mistakes in it, or a test fails.
         SettingsError, StreamError: as `published.write_file`.
     """
-    text, name = read_text(asked.file), str(asked.file)
-    book = proven(load(text, name), name)
     settings = DetectorSettings.from_environment(os.environ)
+    text, name = read_text(asked.file), str(asked.file)
+    book = proven(load(text, name), name, settings.state_max_events)
     write_file(settings, book.version, text)
     held = f"{len(book.rules)} rules, {number_of_tests(book)} tests passed"
     _print(f"published {book.version} to {settings.rules_topic}: {held}")

@@ -5,6 +5,6 @@ looks at a clock, so a replay gives the same verdicts. All rules are data, in a 
 """
 
 from detector.rules.reasons import Payment
-from detector.rules.rules import INNOCENT, Rules, Verdict
+from detector.rules.rules import INNOCENT, Matched, Rules, Verdict
 
-__all__ = ["INNOCENT", "Payment", "Rules", "Verdict"]
+__all__ = ["INNOCENT", "Matched", "Payment", "Rules", "Verdict"]

@@ -8,6 +8,7 @@ from detector.rules.difference import differences
 from detector.rules.file import RulesError, load_file
 from detector.rules.mutation import all_mutants
 from detector.rules.proof import Engine, failures, number_of_tests
+from detector.rules.reachable import require_enough_events
 from detector.rules.tree import Rulebook
 
 _FINE, _FOUND, _UNREADABLE = 0, 1, 2
@@ -29,21 +30,22 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     diff_.add_argument("new", type=Path)
 
 
-def check(arguments: argparse.Namespace, out: TextIO, engine: Engine) -> int:
-    """Prints what is wrong with `arguments.file`, or what it holds.
+def check(arguments: argparse.Namespace, out: TextIO, engine: Engine, max_events: int) -> int:
+    """Prints what is wrong with `arguments.file`, or what it holds. `max_events` payments are kept
+    of an account.
 
     Returns 0, or 1 where a test failed, 2 where there are mistakes.
     """
-    book = _loaded(arguments.file, out)
+    book = _loaded(arguments.file, out, max_events)
     return _UNREADABLE if book is None else _tested(book, arguments.file, out, engine)
 
 
-def test(arguments: argparse.Namespace, out: TextIO, engine: Engine) -> int:
+def test(arguments: argparse.Namespace, out: TextIO, engine: Engine, max_events: int) -> int:
     """As `check`; with `arguments.mutate`, prints also which mutants no test notices.
 
     Returns 0, or 1 where a test failed or a mutant lives, 2 where there are mistakes.
     """
-    book = _loaded(arguments.file, out)
+    book = _loaded(arguments.file, out, max_events)
     if book is None:
         return _UNREADABLE
     status = _tested(book, arguments.file, out, engine)
@@ -68,9 +70,12 @@ def diff(arguments: argparse.Namespace, out: TextIO) -> int:
     return _FOUND
 
 
-def _loaded(path: Path, out: TextIO) -> Rulebook | None:
+def _loaded(path: Path, out: TextIO, max_events: int | None = None) -> Rulebook | None:
     try:
-        return load_file(path)
+        book = load_file(path)
+        if max_events is not None:
+            require_enough_events(book, max_events, str(path))
+        return book
     except RulesError as error:
         out.write(f"{error}\n")
         return None

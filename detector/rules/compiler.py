@@ -48,17 +48,24 @@ class Program:
     """The rules of a book that are not off, compiled.
 
     `failed` is told the place of a rule whose expression could not be worked out, as an integer
-    divided by zero; such a rule doesn't fire.
+    divided by zero; such a rule doesn't fire. Without `remembers`, which holds for rules that look
+    at the record alone, judges leave the account as it is.
     """
 
     def __init__(
-        self, book: Rulebook, most_events: int, failed: Callable[[int], None] = lambda _: None
+        self,
+        book: Rulebook,
+        most_events: int,
+        failed: Callable[[int], None] = lambda _: None,
+        *,
+        remembers: bool = True,
     ) -> None:
         self.rules = tuple(rule for rule in book.rules if rule.mode is not Mode.OFF)
         self.window_ms = max((rule.window_ms or 0 for rule in self.rules), default=0)
         windows = sorted({w for rule in self.rules for w in followed(rule)})
         self.layout = Layout(windows, self.window_ms + LATE_MS, most_events)
         self._failed = failed
+        self._remembers = remembers
         self._fast_ones: dict[object, Judge] = {}  # by what a currency means to the rules
         self._telling: dict[str, Judge] = {}  # by currency
 
@@ -78,13 +85,17 @@ class Program:
 
     def _judge(self, currency: str, meaning: object, places: Sequence[int]) -> Judge:
         if meaning not in self._fast_ones:
-            careful = self._compiled(self._careful(currency, places))
-            fast = self._compiled(self._fast(currency, places), judge_carefully=careful)
-            self._fast_ones[meaning] = fast
+            self._fast_ones[meaning] = self._compiled_for(currency, places)
         shared: Any = self._fast_ones[meaning]
         code = (code_of(currency.encode()),)
         judge: Judge = FunctionType(shared.__code__, shared.__globals__, "judge", code)
         return judge
+
+    def _compiled_for(self, currency: str, places: Sequence[int]) -> Judge:
+        if not self._remembers:
+            return self._compiled(self._without_account(currency, places))
+        careful = self._compiled(self._careful(currency, places))
+        return self._compiled(self._fast(currency, places), judge_carefully=careful)
 
     def outcomes(
         self,
@@ -154,6 +165,9 @@ class Program:
             "    layout.outgrow(account, (number + 1, total + amount, squares))",
             "return hits",
         )
+
+    def _without_account(self, currency: str, rules: Sequence[int]) -> str:
+        return _function("hits = []", *self._rules(Careful(currency), rules), "return hits")
 
     def _careful(self, currency: str, rules: Sequence[int], *, always: bool = False) -> str:
         return _function(

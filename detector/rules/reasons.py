@@ -1,4 +1,4 @@
-"""What is written on a record that rules fired on: which, and why, for machines and for people."""
+"""Why rules fired, for machines and for people."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from detector.money import in_words, least_minor_units
 from detector.rules.compiler import Hit
 from detector.rules.tree import Kind, Mode, Parameter, Rule, Slot, Type
-from kafka_batch import Header, HeaderBlock, HeaderFrame
+from detector.rules.walk import windows
 
 _KEPT = 1 << 12
 _UNITS = (
@@ -31,52 +31,29 @@ class Payment(NamedTuple):
 
 
 class Reasons:
-    """The headers of hits, by the rules in force."""
+    """The reasons that rules give."""
 
-    def __init__(self, rules: Sequence[Rule], version: str) -> None:
+    def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
-        self._active = frozenset(n for n, rule in enumerate(rules) if rule.mode is Mode.ACTIVE)
-        self._version = ("rules_version", version.encode())
         self._writer = lru_cache(_KEPT)(self._writer_of)
         self._writers = lru_cache(_KEPT)(self._writers_of)
-        self._frame = lru_cache(_KEPT)(self._frame_of)
 
-    def headers(
-        self, places: tuple[int, ...], hits: Sequence[Hit], payment: Payment, *, partial: bool
-    ) -> HeaderBlock:
-        """What is written on a payment that an active rule fired on. `places` are those of the
-        hits."""
+    def as_json(self, places: tuple[int, ...], hits: Sequence[Hit], payment: Payment) -> bytes:
+        """An array with a reason for each active rule among those that fired. `places` are those of
+        the hits."""
         writers = self._writers(places, payment.currency)
         texts = [
             write(observed, threshold, payment)
             for write, (_, observed, threshold) in zip(writers, hits, strict=True)
             if write
         ]
-        return self._frame(places, partial).around(f"[{','.join(texts)}]".encode())
-
-    def noted(self, places: tuple[int, ...]) -> HeaderBlock | None:
-        """What is written on a payment that only shadow rules fired on; None where an active one is
-        among them."""
-        return None if self._active & {*places} else HeaderBlock.of([self._shadow(places)])
-
-    def _frame_of(self, places: tuple[int, ...], partial: bool) -> HeaderFrame:  # noqa: FBT001  # of a cache
-        active = [place for place in places if place in self._active]
-        shadow = [place for place in places if place not in self._active]
-        behind: list[Header] = [self._version]
-        if partial:
-            behind.append(("history", b"partial"))
-        if shadow:
-            behind.append(self._shadow(shadow))
-        return HeaderFrame([("rules", self._names(active))], "reasons", behind)
-
-    def _shadow(self, places: Sequence[int]) -> Header:
-        return "shadow_rules", self._names(places)
-
-    def _names(self, places: Sequence[int]) -> bytes:
-        return ",".join(self._rules[place].name for place in places).encode()
+        return f"[{','.join(texts)}]".encode()
 
     def _writers_of(self, places: tuple[int, ...], currency: bytes) -> list["_Writer | None"]:
-        return [self._writer(n, currency) if n in self._active else None for n in places]
+        return [
+            self._writer(place, currency) if self._rules[place].mode is Mode.ACTIVE else None
+            for place in places
+        ]
 
     def _writer_of(self, place: int, currency: bytes) -> "_Writer":
         return _compiled(self._rules[place], currency.decode())
@@ -120,8 +97,9 @@ def _compiled(rule: Rule, currency: str) -> _Writer:
         "source": "{payment.source.decode()}",
         "target": "{payment.target.decode()}",
     }
-    window, unit = json.dumps(rule.window_ms), json.dumps(_unit(rule.observed.type, currency))
-    since = "null" if rule.window_ms is None else f"{{payment.time_ms - {window}}}"
+    window_ms = max(windows(rule.observed, rule.params), default=None)
+    window, unit = json.dumps(window_ms), json.dumps(_unit(rule.observed.type, currency))
+    since = "null" if window_ms is None else f"{{payment.time_ms - {window}}}"
     parts = [
         _literal(f'{{"rule":"{rule.name}","rule_version":"{rule.version}","observed":'),
         places["observed"][0],

@@ -1,75 +1,47 @@
-"""The rules in force: compiled, with the headers that they write."""
+"""The rules in force, compiled, and their verdicts."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from detector.rules.account import FLOOR, Account
 from detector.rules.compiler import Hit, Judge, Program
 from detector.rules.reasons import Payment, Reasons
-from detector.rules.tree import (
-    Binary,
-    Feature,
-    Kind,
-    Literal,
-    Node,
-    Parameter,
-    Rule,
-    Rulebook,
-)
-from detector.rules.writer import parts
-from detector.transaction import Amounts, Screen, Transaction, parse_price
-from kafka_batch import HeaderBlock
+from detector.rules.tree import Feature, Mode, Rule, Rulebook
+from detector.rules.walk import walk
 
-_KEPT_VERDICTS = 1 << 14
-_OF_THE_PRICE = {"amount", "currency"}
-_OF_THE_RECORD = {*_OF_THE_PRICE, "source", "target"}
+_CACHED = 1 << 12
+_OF_THE_RECORD = {"amount", "currency", "source", "target"}
 _Made = TypeVar("_Made")
 _place = itemgetter(0)  # of a hit
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Matched:
+    """The rules that fired on a payment: by their places in the program, and by name. There is one
+    for each such set of rules, so that a cache can go by it."""
+
+    places: tuple[int, ...] = ()
+    active: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
+
+
 class Verdict(NamedTuple):
-    """What came of a payment: the places of the rules that fired, whether that makes it suspicious,
-    and what is written on it."""
+    """What the rules say of a payment. If an active one fired, it is suspicious, and there are the
+    reasons, as a JSON array; `partial` then says that less of the account's past was known than the
+    rules look back on."""
 
-    places: tuple[int, ...]
-    suspicious: bool
-    headers: HeaderBlock | None
-
-
-INNOCENT = Verdict((), suspicious=False, headers=None)
-
-
-class _Noted(dict[tuple[int, ...], Verdict | None]):
-    """The verdict on a payment that only shadow rules fired on, by their places; None where an
-    active rule is among them."""
-
-    def __init__(self, reasons: Reasons) -> None:
-        super().__init__()
-        self._reasons = reasons
-
-    def __missing__(self, places: tuple[int, ...]) -> Verdict | None:
-        headers = self._reasons.noted(places)
-        verdict = Verdict(places, suspicious=False, headers=headers) if headers else None
-        self[places] = verdict
-        return verdict
+    matched: Matched
+    rules_version: str
+    reasons: bytes = b""
+    partial: bool = False
 
 
-class _OnPrice(dict[bytes, Verdict]):
-    """The verdict on a plain transaction, by the text that the screen holds of it. Amounts come
-    again: each is judged once, until there are too many."""
-
-    def __init__(self, judge: Callable[[bytes], Verdict]) -> None:
-        super().__init__()
-        self._judge = judge
-
-    def __missing__(self, text: bytes) -> Verdict:
-        if len(self) >= _KEPT_VERDICTS:
-            self.clear()
-        verdict = self[text] = self._judge(text)
-        return verdict
+INNOCENT = Verdict(Matched(), "")
 
 
 class _ByCurrency(dict[bytes, _Made]):
@@ -95,8 +67,9 @@ def _counting(judge: Judge, counts: Counter[int], places: Iterable[int]) -> Judg
 class Rules:
     """All rules of a book, in force.
 
-    `failures` and `inapplicable` count by the place of a rule in `program.rules`. With
-    `may_change`, others may follow in their place, and accounts are remembered for those.
+    `failures` and `inapplicable` count by the place of a rule in `program.rules`. Rules that look
+    at the record alone need no account; with `may_change`, others may follow in their place, and
+    accounts are remembered for those.
     """
 
     def __init__(
@@ -106,38 +79,37 @@ class Rules:
         self.version = book.version
         self.failures: Counter[int] = Counter()
         self.inapplicable: Counter[int] = Counter()
-        self.program = Program(book, most_events, self._failed)
+        self.remembers = may_change or any(map(_looks_at_account, book.rules))
+        self.program = Program(book, most_events, self._failed, remembers=self.remembers)
         self.layout = self.program.layout
-        self.amounts = _ByCurrency(Amounts)
         self.judges = _ByCurrency(self._judge)
         # Of what was judged before.
         self.rememberers = _ByCurrency(lambda its: self.program.rememberer(its.decode()))
-        self._reasons = Reasons(self.program.rules, book.version)
-        self._noted = _Noted(self._reasons)
-        features = {name for rule in self.program.rules for name in _features(rule)}
-        self.remembers = may_change or not features <= _OF_THE_RECORD
-        of_the_price = not may_change and features <= _OF_THE_PRICE
-        self.screen = Screen(self._least_amount()) if of_the_price else None
-        self.on_price = _OnPrice(self._verdict_on_price)
+        self._reasons = Reasons(self.program.rules)
+        self._without_reasons = lru_cache(_CACHED)(self._verdict_without_reasons)
+        self.no_account = self.layout.new(0, b"", 0)  # for rules that need none
 
     def verdict(self, hits: Sequence[Hit], payment: Payment, account: Account) -> Verdict:
         """What follows from hits, of which there are some."""
         places = tuple(map(_place, hits))
-        noted = self._noted[places]
-        if noted is not None:
-            return noted
+        verdict = self._without_reasons(places)
+        matched = verdict.matched
+        if not matched.active:
+            return verdict
+        reasons = self._reasons.as_json(places, hits, payment)
         partial = account[FLOOR] > payment.time_ms - self.program.window_ms
-        headers = self._reasons.headers(places, hits, payment, partial=partial)
-        return Verdict(places, True, headers)  # noqa: FBT003  # by its name it takes twice as long
+        return Verdict(matched, self.version, reasons, partial)
 
-    def judge_alone(self, transaction: Transaction, time_ms: int) -> Verdict:
-        """The verdict on a transaction without an account's memory; for rules without one."""
-        source, target, amount, currency = transaction
-        account = self.layout.new(time_ms, currency, 0)
-        hits = self.judges[currency](account, time_ms, amount, target, currency, source)
-        if not hits:
-            return INNOCENT
-        return self.verdict(hits, Payment(time_ms, amount, currency, source, target), account)
+    def _verdict_without_reasons(self, places: tuple[int, ...]) -> Verdict:
+        rules = [self.program.rules[place] for place in places]
+        active = tuple(rule.name for rule in rules if rule.mode is Mode.ACTIVE)
+        shadow = tuple(rule.name for rule in rules if rule.mode is Mode.SHADOW)
+        return Verdict(Matched(places, active, shadow), self.version)
+
+    def clear_counts(self) -> None:
+        """Nothing has failed, and nothing was inapplicable."""
+        self.failures.clear()
+        self.inapplicable.clear()
 
     def _judge(self, currency: bytes) -> Judge:
         judge = self.program.judge(currency.decode())
@@ -145,52 +117,12 @@ class Rules:
         left_out = {*range(len(self.program.rules))} - {*applicable}
         return _counting(judge, self.inapplicable, left_out) if left_out else judge
 
-    def _verdict_on_price(self, text: bytes) -> Verdict:
-        """The verdict on a plain transaction that the screen holds, by its price alone."""
-        amount, currency = parse_price(text)
-        return self.judge_alone(Transaction(b"", b"", amount, currency), 0)
-
     def _failed(self, place: int) -> None:
         self.failures[place] += 1
 
-    def _least_amount(self) -> Decimal:
-        return min((least_amount(rule) for rule in self.program.rules), default=Decimal(0))
 
-
-def _features(rule: Rule) -> set[str]:
-    expressions = (rule.when, rule.observed, rule.threshold)
-    return {p.name for node in expressions for p in parts(node) if isinstance(p, Feature)}
-
-
-def least_amount(rule: Rule) -> Decimal:
-    """An amount in major units below which the rule never fires, in any currency; 0 where nothing
-    is known."""
-    found = Decimal(0)
-    for clause in _clauses(rule.when):
-        match clause:
-            case Binary(operator=">=" | ">", left=left, right=right) if _is_amount(left, rule):
-                found = max(found, _least_of(rule.meant(right), rule))
-    return found
-
-
-def _clauses(node: Node) -> Iterable[Node]:
-    if isinstance(node, Binary) and node.operator == "&&":
-        yield from _clauses(node.left)
-        yield from _clauses(node.right)
-    else:
-        yield node
-
-
-def _is_amount(node: Node, rule: Rule) -> bool:
-    meant = rule.meant(node)
-    return isinstance(meant, Feature) and meant.name == "amount"
-
-
-def _least_of(node: Node, rule: Rule) -> Decimal:
-    if isinstance(node, Literal) and isinstance(node.value, Decimal):
-        return node.value
-    if isinstance(node, Parameter) and rule.params[node.name].type is Kind.MONEY:
-        amounts: Any = rule.params[node.name].value
-        least: Decimal = min(amounts.values())
-        return least
-    return Decimal(0)
+def _looks_at_account(rule: Rule) -> bool:
+    expressions = rule.when, rule.observed, rule.threshold
+    nodes = chain.from_iterable(map(walk, expressions))
+    features = {node.name for node in nodes if isinstance(node, Feature)}
+    return rule.mode is not Mode.OFF and not features <= _OF_THE_RECORD

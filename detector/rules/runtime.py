@@ -31,10 +31,20 @@ def _deviation(number: int, total: int, squares: int) -> float:
     return math.sqrt(number * squares - total * total) / number if number else 0.0
 
 
+def _in_64_bits(number: int) -> int:
+    """
+    Raises:
+        OverflowError: the number is none of 64 bits.
+    """
+    if not -(1 << 63) <= number < 1 << 63:
+        raise OverflowError
+    return number
+
+
 def _quotient(dividend: int, divisor: int) -> int:
     """As CEL divides integers: towards zero."""
     found = abs(dividend) // abs(divisor)
-    return found if (dividend < 0) == (divisor < 0) else -found
+    return _in_64_bits(found if (dividend < 0) == (divisor < 0) else -found)
 
 
 def _remainder(dividend: int, divisor: int) -> int:
@@ -58,6 +68,7 @@ RUNTIME = {
     "between": _between,
     "mean": _mean,
     "deviation": _deviation,
+    "in_64_bits": _in_64_bits,
     "quotient": _quotient,
     "remainder": _remainder,
     "ratio": _ratio,

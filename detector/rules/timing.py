@@ -83,7 +83,7 @@ def time_rules(
     what else the machine does falls on both. Every account first gets a history of 25 hours, which
     takes longer than what is timed. All of it takes about 10 kB of memory an account.
     """
-    plain, more = _Timed(Rules(book)), _Timed(Rules(with_further(book)))
+    plain, more = _Timed(book), _Timed(with_further(book))
     simulation = Simulation(accounts, seed)
     names = [b"%012d" % number for number in range(accounts)]
     with _without_garbage_collection():
@@ -125,8 +125,8 @@ def with_further(book: Rulebook) -> Rulebook:
 class _Timed:
     """Rules, the accounts they remember, and the CPU time they took since `begin`."""
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+    def __init__(self, book: Rulebook) -> None:
+        self._rules = Rules(book, may_change=True)  # accounts are remembered whatever the rules
         self._accounts: dict[bytes, Account] = {}
         self._found: list[tuple[int, list[Hit]]] = []  # of the last chunk, by row
         self.begin()

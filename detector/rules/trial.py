@@ -3,35 +3,42 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from detector.rules.account import Account
 from detector.rules.compiler import Hit, Program
 from detector.rules.mistakes import Mistake, Place, RulesError
 from detector.rules.proof import Failure, Finding, amount_of, failures
+from detector.rules.reachable import require_enough_events
 from detector.rules.reasons import Payment as Judged
 from detector.rules.reasons import Reasons
 from detector.rules.tree import Mode, Payment, Rule, Rulebook
 
-_MOST_EVENTS = 100_000  # more than a file's tests have payments
+_MOST_EVENTS = 100_000  # the setting's largest value
 
 
-def compiled(rule: Rule, payments: Sequence[Payment]) -> list[Finding]:
-    """Judges payments by one rule, compiled as it is for the stream (`proof.Engine`).
+def compiled(
+    rule: Rule, payments: Sequence[Payment], max_events: int = _MOST_EVENTS
+) -> list[Finding]:
+    """Judges payments by one rule, compiled as it is for the stream (`proof.Engine`), where
+    `max_events` payments are kept of an account.
 
     Each account is kept twice: what fires is what the stream's function says, and what was
     observed where nothing fires is what the same rule tells when asked to tell always.
     """
-    trial = _Trial(rule)
+    trial = _Trial(rule, max_events)
     return [trial.finding(payment) for payment in payments]
 
 
-def proven(book: Rulebook, name: str) -> Rulebook:
-    """The book, whose inline tests hold; `name` is what messages call it.
+def proven(book: Rulebook, name: str, max_events: int = _MOST_EVENTS) -> Rulebook:
+    """The book, whose inline tests hold where `max_events` payments are kept of an account; `name`
+    is what messages call it.
 
     Raises:
-        RulesError: a test fails: one line, of the first that does.
+        RulesError: a rule needs more payments; or a test fails: one line, of the first that does.
     """
-    found = next(failures(book, compiled), None)
+    require_enough_events(book, max_events, name)
+    found = next(failures(book, partial(compiled, max_events=max_events)), None)
     if found is not None:
         raise TestFailed(name, found)
     return book
@@ -48,10 +55,10 @@ class TestFailed(RulesError):
 
 
 class _Trial:
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, max_events: int) -> None:
         active = replace(rule, mode=Mode.ACTIVE)
-        self._program = Program(Rulebook((active,), ""), _MOST_EVENTS)
-        self._reasons = Reasons(self._program.rules, "")
+        self._program = Program(Rulebook((active,), ""), max_events)
+        self._reasons = Reasons(self._program.rules)
         self._judged: dict[str, Account] = {}
         self._told: dict[str, Account] = {}
 
@@ -78,7 +85,5 @@ class _Trial:
         return known
 
     def _text(self, hits: Sequence[Hit], payment: Judged) -> str:
-        block = self._reasons.headers((0,), hits, payment, partial=False)
-        written = dict(block.decoded()) if block else {}
-        (reason,) = json.loads(written["reasons"] or b"")
+        (reason,) = json.loads(self._reasons.as_json((0,), hits, payment))
         return str(reason["text"])

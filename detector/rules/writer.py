@@ -23,6 +23,7 @@ from detector.rules.tree import (
 )
 
 _OPERATORS = {"&&": "and", "||": "or", "!": "not "}
+_INTEGERS = (Kind.INT, Kind.DURATION)  # of 64 bits, as in CEL
 
 
 # -- what a rule says of money
@@ -109,7 +110,8 @@ class Writer:
             case Given():
                 return self.write(getattr(self.rule, node.name))
             case Unary():
-                return f"({_OPERATORS.get(node.operator, '-')}{self.write(node.operand)})"
+                written = f"({_OPERATORS.get(node.operator, '-')}{self.write(node.operand)})"
+                return f"in_64_bits{written}" if node.type in _INTEGERS else written
             case Binary():
                 return self.binary(node)
             case Choice():
@@ -121,11 +123,11 @@ class Writer:
     def binary(self, node: Binary) -> str:
         left, right = self.write(node.left), self.write(node.right)
         if node.operator == "/":
-            whole = node.type in (Kind.INT, Kind.DURATION)
-            return f"{'quotient' if whole else 'ratio'}({left}, {right})"
+            return f"{'quotient' if node.type in _INTEGERS else 'ratio'}({left}, {right})"
         if node.operator == "%":
             return f"remainder({left}, {right})"
-        return f"({left} {_OPERATORS.get(node.operator, node.operator)} {right})"
+        written = f"({left} {_OPERATORS.get(node.operator, node.operator)} {right})"
+        return f"in_64_bits{written}" if node.type in _INTEGERS else written
 
     def feature(self, node: Feature) -> str:
         raise NotImplementedError

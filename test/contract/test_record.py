@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from rulebooks import shipped
+from rulebooks import shipped, verdict_on
 
-from detector.rules import Payment
+from detector.headers import verdict_headers
 from detector.transaction import Transaction, parse
 from generator.transactions import Transactions
 
@@ -36,12 +36,9 @@ def test_the_readme_shows_the_sample() -> None:
 
 
 def test_the_readme_shows_the_verdict_on_the_sample() -> None:
-    rules, transaction = shipped(), parse(SAMPLE[1])
+    transaction = parse(SAMPLE[1])
     assert isinstance(transaction, Transaction)
-    source, target, amount, currency = transaction
-    account = rules.layout.new(0, currency, 0)
-    hits = rules.judges[currency](account, 0, amount, target, currency, source)
-    headers = rules.verdict(hits, Payment(0, amount, currency, source, target), account).headers
+    headers = verdict_headers(verdict_on(shipped(), transaction))
     assert headers
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     for name, content in headers.decoded():

@@ -283,13 +283,13 @@ KEYS: Mapping[str, bytes | None] = {
     "a key of 100 kB": b"k" * 100_000,
 }
 TIMESTAMPS: Mapping[str, int] = {
-    "no timestamp": -1,
     "a timestamp of 0": 0,
     "a timestamp of 1": 1,
     "a timestamp before 1970": -2,
     "a timestamp before the universe": -(10**18),
 }
-FAR_OFF: Mapping[str, int] = {
+BAD_TIMESTAMPS: Mapping[str, int] = {
+    "no timestamp": -1,
     "a timestamp in the year 2100": 4_102_444_800_000,
     "a timestamp past what a date can say": 10**15,
     "the last timestamp of all": 2**63 - 1,
@@ -322,13 +322,13 @@ RECORDS: tuple[Odd, ...] = (
     ),
     *(
         Odd(f"{name}, {outcome}", outcome, value, timestamp_ms=timestamp_ms)
-        for name, timestamp_ms in {**TIMESTAMPS, **FAR_OFF}.items()
+        for name, timestamp_ms in {**TIMESTAMPS, **BAD_TIMESTAMPS}.items()
         for outcome, value in _INSIDE.items()
         if timestamp_ms in TIMESTAMPS.values() or outcome not in (LEGIT, FRAUD)
     ),
     *(
         Odd(name, "bad_timestamp", value, timestamp_ms=timestamp_ms)
-        for name, timestamp_ms in FAR_OFF.items()
+        for name, timestamp_ms in BAD_TIMESTAMPS.items()
         for value in (PLAIN,)
     ),
     *(

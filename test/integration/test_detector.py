@@ -114,6 +114,42 @@ def test_what_the_output_topics_would_refuse_becomes_a_dead_letter(
     assert [r.key for r in committed(topics, topics.legit)] == [b"fine"]
 
 
+TWO_IN_AN_HOUR = """
+format: 1
+rules:
+  - name: two_in_an_hour
+    mode: active
+    observed: count(1h)
+    threshold: "2"
+    reason: "{observed}"
+"""
+
+
+@pytest.mark.parametrize("written", ["CreateTime", "LogAppendTime"])
+def test_where_the_broker_gives_the_input_its_times_rules_go_by_those(
+    kafka: Any, new_topic: Callable[..., str], tmp_path: Path, written: str
+) -> None:
+    source, outputs = ({"message.timestamp.type": kind} for kind in ("LogAppendTime", written))
+    topics = some_topics(kafka.bootstrap_servers, new_topic, source=source, outputs=outputs)
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(TWO_IN_AN_HOUR)
+    began_ms = time.time_ns() // 1_000_000
+    send(topics, [(0, (sent_ms, b"k", transaction(1), ())) for sent_ms in (1, 7_200_000, -1)])
+    sent_by_ms = time.time_ns() // 1_000_000
+    with running(topics, tmp_path / "log", RULES_FILE=str(rules)):
+        wait_until_judged(topics, 3)
+    times = [record.timestamp for record in committed(topics, topics.transactions)]
+    assert all(began_ms <= time_ms <= sent_by_ms for time_ms in times)
+    assert len(committed(topics, topics.legit)) == 1
+    for fraud, time_ms in zip(committed(topics, topics.fraud), times[1:], strict=True):
+        (reason,) = json.loads(dict(fraud.headers)["reasons"])
+        assert reason["since_ms"] + reason["window_ms"] == time_ms
+        if written == "CreateTime":
+            assert fraud.timestamp == time_ms
+        else:
+            assert time_ms < fraud.timestamp <= time.time_ns() // 1_000_000
+
+
 def test_output_topics_that_take_small_batches_only_are_no_obstacle(
     kafka: Any, new_topic: Callable[..., str], tmp_path: Path
 ) -> None:

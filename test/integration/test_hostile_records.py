@@ -22,7 +22,7 @@ from detecting import (
 from hypothesis import HealthCheck, Phase, given, settings
 from kafka.errors import MessageSizeTooLargeError
 
-from kafka_batch import Record
+from kafka_batch import NO_TIMESTAMP, Record
 from kafka_batch.codec import encode, encode_tail
 
 FRAUD_HEADERS = {"rules", "reasons", "rules_version"}
@@ -81,6 +81,12 @@ def pairs(sent: Sent, topic: str, *outcomes: str) -> Iterator[tuple[int, str, Re
             yield offset, outcome, record, found
 
 
+def is_taken(timestamp_ms: int, now_ms: int) -> bool:
+    """Whether a payment at this time is judged; one without a timestamp is not."""
+    within = now_ms - BEHIND_MS <= timestamp_ms <= now_ms + AHEAD_MS
+    return within and timestamp_ms != NO_TIMESTAMP
+
+
 def check_passed_on(sent: Sent) -> None:
     """Each once, in order, and byte for byte; with the headers of its verdict behind its own."""
     for topic, outcome, needed in (
@@ -107,7 +113,7 @@ def check_dead(sent: Sent) -> None:
         origin = f"{sent.topics.transactions}/{found.partition}/{offset}"
         assert ours["origin"].decode() == origin
         timestamp_ms = found.timestamp
-        if not now_ms - BEHIND_MS <= record[0] <= now_ms + AHEAD_MS:
+        if not is_taken(record[0], now_ms):
             assert sent.began_ms <= timestamp_ms <= now_ms
             timestamp_ms = int(ours["origin_timestamp"])
         assert plain((timestamp_ms, found.key, found.value, found.headers[:own])) == plain(record)
@@ -154,8 +160,8 @@ def test_of_made_up_records_each_is_a_verdict_or_a_dead_letter(
 
     def outcome(odd: Odd) -> str:
         found = outcome_of(odd.value)
-        taken = now_ms - BEHIND_MS <= odd.timestamp_ms <= now_ms + AHEAD_MS
-        return "bad_timestamp" if not taken and found in (LEGIT, FRAUD) else found
+        is_bad = not is_taken(odd.timestamp_ms, now_ms) and found in (LEGIT, FRAUD)
+        return "bad_timestamp" if is_bad else found
 
     check(Sent(topics, [(outcome(odd), to_send(odd)) for odd in made]), tmp_path / "log")
 

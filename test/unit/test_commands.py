@@ -13,7 +13,7 @@ from rulebooks import SHIPPED, large_amount
 from detector.commands.bench import costs
 from detector.commands.line import main
 from detector.rulebook import read_rules
-from detector.rules.file import load
+from detector.rules.file import RulesError, load
 from detector.settings import DetectorSettings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -22,7 +22,11 @@ BROKEN = {"LOG_LEVEL": "loud", "KAFKA_BROKER_URL": "nowhere"}
 TESTED = """    tests:
       - {name: at the limit, payments: [{at: 0s, amount: 900, fires: true}, {at: 1s, amount: X}]}
 """
-
+FREQUENT = (
+    large_amount(900)
+    .replace("observed: amount", "observed: count(1h)")
+    .replace('{"*": 900}', "150")
+)
 
 Outcome = tuple[int, str, str]
 """Exit status, standard output and standard error."""
@@ -100,6 +104,19 @@ def test_check_says_where_a_mistake_is(detector: Run, tmp_path: Path) -> None:
     assert out == f'{wrong}:7:15: unknown name "amout"; did you mean "amount"?\n'
 
 
+def test_check_says_that_a_bound_is_out_of_reach_with_the_setting_of_the_detector(
+    detector: Run, tmp_path: Path
+) -> None:
+    frequent = tmp_path / "frequent.yaml"
+    frequent.write_text(FREQUENT)
+    assert detector("rules", "check", str(frequent), **BROKEN)[0] == 0
+    status, out, _ = detector("rules", "check", str(frequent), STATE_MAX_EVENTS="100")
+    assert status == 2
+    assert out.startswith(f"{frequent}:4:1: large_amount needs count to reach 150, and STATE_MAX_")
+    status, _, error = detector("rules", "check", str(frequent), STATE_MAX_EVENTS="0")
+    assert (status, "STATE_MAX_EVENTS='0'" in error) == (2, True)
+
+
 def test_the_rules_that_ship_leave_no_mutant_alive(detector: Run) -> None:
     status, out, _ = detector("rules", "test", str(SHIPPED), "--mutate", **BROKEN)
     assert status == 0
@@ -121,6 +138,13 @@ def test_diff_says_what_another_file_changes(detector: Run, rules: Path, tmp_pat
     assert status == 1
     assert "limit *: 900 to 950" in out
     assert detector("rules", "diff", str(rules), str(rules), **BROKEN)[0] == 0
+
+
+def test_a_detector_does_not_start_with_a_bound_that_is_out_of_reach(rules: Path) -> None:
+    rules.write_text(FREQUENT)
+    environment = {"RULES_FILE": str(rules), "STATE_MAX_EVENTS": "100"}
+    with pytest.raises(RulesError, match="STATE_MAX_EVENTS=100"):
+        read_rules(DetectorSettings.from_environment(environment))
 
 
 def test_a_detector_whose_rules_fail_a_test_does_not_start(failing: Path) -> None:

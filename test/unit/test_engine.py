@@ -9,6 +9,7 @@ import rules_oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rulebooks import SHIPPED
+from rules_builders import a_book, a_rule_text
 
 from detector.rules.account import FLOOR, SUM, Account
 from detector.rules.compiler import Hit, Program
@@ -191,6 +192,36 @@ def test_what_can_not_be_worked_out_does_not_fire_and_is_counted() -> None:
     payment = (0, Transaction(b"me", b"a", 10**6, b"USD"))
     assert judged(program, [payment]) == [[]]
     assert failures == [0]
+
+
+@pytest.mark.parametrize(
+    ("sum_of_integers", "fails"),
+    [
+        ("9223372036854775806 + count(1h)", False),
+        ("9223372036854775807 + count(1h)", True),
+        ("-9223372036854775808 - count(1h)", True),
+        ("3037000500 * count(1h) * 3037000500", True),
+        ("-(-9223372036854775808 / count(1h))", True),
+        ("-9223372036854775808 / (0 - count(1h))", True),
+    ],
+)
+def test_an_integer_that_leaves_64_bits_does_not_fire_and_is_counted(
+    sum_of_integers: str,
+    fails: bool,  # noqa: FBT001
+) -> None:
+    failures: list[int] = []
+    book = a_book(a_rule_text(observed="count(1h)", threshold="1", when=f"{sum_of_integers} != 0"))
+    payment = (0, Transaction(b"me", b"a", 100, b"USD"))
+    found = judged(Program(book, 1_000, failures.append), [payment])
+    assert found == defined(book, [payment], 1_000) == ([[]] if fails else [[(0, 1, 1)]])
+    assert failures == ([0] if fails else [])
+
+
+def test_a_duration_that_leaves_64_bits_does_not_fire_either() -> None:
+    when = "since_last < 2000000000h * 4000000000000"
+    book = a_book(a_rule_text(observed="since_last", threshold="0s", when=when))
+    payment = (0, Transaction(b"me", b"a", 100, b"USD"))
+    assert judged(Program(book, 1_000), [payment]) == defined(book, [payment], 1_000) == [[]]
 
 
 def test_the_limit_of_payments_kept_is_told() -> None:

@@ -1,15 +1,17 @@
 """A batch's rows by destination: judged here, sent elsewhere."""
 
 import json
+from itertools import permutations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rulebooks import of_large_amounts, shipped
+from rulebooks import large_amount, of_large_amounts, shipped
 
 from detector.memory import Bounds, Memory
 from detector.routing import Limits, Routed, route
 from detector.rules import Rules
-from kafka_batch import Batch, Headers, PlainBatch, TopicLimits
+from detector.rules.file import load
+from kafka_batch import NO_TIMESTAMP, Batch, Headers, PlainBatch, TopicLimits
 from kafka_batch.alike import cut
 from kafka_batch.batch import AlikeBatch
 from kafka_batch.codec import encode
@@ -81,6 +83,31 @@ def test_a_fraud_gets_the_headers_of_its_verdict() -> None:
     assert reason["text"] == "900.00 USD is at least 900.00 USD."
 
 
+def test_a_reason_names_both_accounts_whatever_the_order_of_the_records_fields() -> None:
+    book = large_amount(900).replace("{observed}", "From {source} to {target}: {observed}")
+    fields = b'"source":"alice"', b'"target":"bob"', b'"amount":950', b'"currency":"USD"'
+    values = [b"{%b}" % b",".join(order) for order in permutations(fields)]
+    found = routed(a_batch(*values), Rules(load(book))).fraud_headers
+    assert len(found) == 24
+    for headers in found:
+        (reason,) = json.loads(dict(headers.decoded())["reasons"] or b"")
+        assert reason["text"] == "From alice to bob: 950.00 USD is at least 900.00 USD."
+
+
+def test_each_payment_that_a_rule_has_no_amount_for_is_counted() -> None:
+    rules = Rules(load(large_amount(900).replace('"*"', "EUR")))
+    assert [*routed(a_batch(FINE, LARGE, FINE, LARGE), rules).legit] == [0, 1, 2, 3]
+    assert rules.inapplicable == {0: 4}
+
+
+def test_rules_that_look_at_the_record_alone_remember_no_account_unless_others_may_follow() -> None:
+    for may_change in (False, True):
+        rules = Rules(load(large_amount(900)), may_change=may_change)
+        memory = Memory(rules.layout, Bounds())
+        route(a_batch(FINE, LARGE), rules, LIMITS, NOW_MS, memory)
+        assert (rules.remembers, len(memory)) == (may_change, may_change)
+
+
 def test_a_dead_letter_is_the_record_with_headers_of_its_own() -> None:
     (letter,) = routed(a_batch(FINE, b"?", headers=[("own", None)])).dead
     assert (letter.row, letter.timestamp_ms, letter.record) == (1, NOW_MS, None)
@@ -99,13 +126,23 @@ def test_a_timestamp_may_be_as_far_ahead_as_the_topics_take() -> None:
     assert dict(letter.headers.decoded())["origin_timestamp"] == str(latest + 1).encode()
 
 
-def test_a_timestamp_may_be_as_far_behind_as_the_topics_take_or_there_may_be_none() -> None:
+def test_a_timestamp_may_be_as_far_behind_as_the_topics_take() -> None:
     limits = Limits(10_000, 3_600_000, max_behind_ms=1_000)
     earliest = NOW_MS - limits.max_behind_ms
-    for fine in (earliest, -1):
-        assert [*routed(a_batch(FINE, timestamp_ms=fine), limits=limits).legit] == [0]
+    assert [*routed(a_batch(FINE, timestamp_ms=earliest), limits=limits).legit] == [0]
     (letter,) = routed(a_batch(FINE, timestamp_ms=earliest - 1), limits=limits).dead
     assert (letter.code, letter.timestamp_ms) == ("bad_timestamp", NOW_MS)
+
+
+def test_a_record_without_a_timestamp_is_a_dead_letter_and_no_payment_of_its_account() -> None:
+    rules = Rules(load(large_amount(900)), may_change=True)
+    memory = Memory(rules.layout, Bounds())
+    for value, code in ((FINE, "bad_timestamp"), (b"?", "not_json")):
+        batch = a_batch(value, timestamp_ms=NO_TIMESTAMP)
+        (letter,) = route(batch, rules, LIMITS, NOW_MS, memory).dead
+        assert (letter.code, letter.timestamp_ms) == (code, NOW_MS)
+        assert dict(letter.headers.decoded())["origin_timestamp"] == b"-1"
+    assert len(memory) == 0
 
 
 def test_one_timestamp_too_far_ahead_is_no_matter_to_the_rows_beside_it() -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from rulebooks import large_amount, of_large_amounts
+from rulebooks import large_amount, of_large_amounts, verdict_on
 
 from detector.rules import Rules, Verdict
 from detector.rules.file import load
@@ -12,16 +12,15 @@ from detector.transaction import Transaction
 
 
 def the_verdict(rules: Rules, amount: int, currency: bytes = b"USD") -> Verdict:
-    return rules.judge_alone(Transaction(b"a", b"b", amount, currency), 1_000)
+    return verdict_on(rules, Transaction(b"a", b"b", amount, currency))
 
 
 def fires(limit: int | str, amount: int, currency: bytes = b"USD") -> bool:
-    return the_verdict(of_large_amounts(limit), amount, currency).suspicious
+    return bool(the_verdict(of_large_amounts(limit), amount, currency).matched.active)
 
 
 def reasons_of(verdict: Verdict) -> list[dict[str, Any]]:
-    assert verdict.headers
-    found: list[dict[str, Any]] = json.loads(dict(verdict.headers.decoded())["reasons"] or b"")
+    found: list[dict[str, Any]] = json.loads(verdict.reasons)
     return found
 
 
@@ -68,6 +67,30 @@ def test_a_reason_says_what_was_observed_and_what_the_threshold_is() -> None:
     }
 
 
+WINDOWS = """
+format: 1
+rules:
+  - name: observed_over_ten_minutes
+    mode: active
+    observed: count(10m)
+    threshold: "1"
+    when: observed >= threshold && count(24h) >= 1
+    reason: "{observed}"
+  - name: observed_without_a_window
+    mode: active
+    observed: amount
+    threshold: "1"
+    when: observed >= threshold && count(24h) >= 1
+    reason: "{observed}"
+"""
+
+
+def test_a_reasons_window_is_that_of_what_was_observed() -> None:
+    counted, paid = reasons_of(the_verdict(Rules(load(WINDOWS)), 100))
+    assert (counted["window_ms"], counted["since_ms"]) == (600_000, 1_000 - 600_000)
+    assert (paid["window_ms"], paid["since_ms"]) == (None, None)
+
+
 def test_a_reasons_own_words_are_written_as_they_stand() -> None:
     book = large_amount(900).replace("is at least", r"{{100%}} \"é\" \\n {{observed}}")
     (reason,) = reasons_of(the_verdict(Rules(load(book)), 95_050))
@@ -85,11 +108,10 @@ def test_a_version_changes_with_the_limit_and_not_with_how_it_is_written() -> No
 def test_every_rule_that_fires_gives_its_reason_in_order() -> None:
     verdict = the_verdict(of_large_amounts(900, 950, 1_000), 96_000)
     assert [reason["threshold"] for reason in reasons_of(verdict)] == ["900.00", "950.00"]
-    assert verdict.places == (0, 1)
+    assert verdict.matched.places == (0, 1)
 
 
 def test_a_shadow_rule_is_noted_and_makes_nothing_suspicious() -> None:
     verdict = the_verdict(Rules(load(large_amount(900, mode="shadow"))), 90_000)
-    assert not verdict.suspicious
-    assert verdict.headers
-    assert verdict.headers.decoded() == [("shadow_rules", b"large_amount")]
+    assert not verdict.matched.active
+    assert verdict.matched.shadow == ("large_amount",)

@@ -313,6 +313,29 @@ def test_what_was_aborted_does_not_count() -> None:
     assert value(metrics, "detector_aborts_total") == 1
 
 
+def test_rules_that_failed_or_had_no_amount_count_with_the_commit_too() -> None:
+    metrics, rules = Metrics(lambda: 0.0), of_large_amounts(900)
+
+    def counted() -> list[float | None]:
+        names = "detector_rule_failures_total", "detector_rule_inapplicable_total"
+        return [value(metrics, name, rule="large_amount") for name in names]
+
+    def judge_some() -> None:
+        rules.failures[0] += 1
+        rules.inapplicable[0] += 2
+        metrics.rules(rules)
+        metrics.committing()
+
+    judge_some()
+    metrics.aborted()
+    metrics.committed(0.01)
+    assert counted() == [None, None]
+    judge_some()
+    assert counted() == [None, None]
+    metrics.committed(0.01)
+    assert counted() == [1, 2]
+
+
 def test_the_lag_is_told_for_the_partitions_one_has() -> None:
     metrics = Metrics(lambda: 0.0)
     metrics.lag({0: 5, 1: 7}, [2, 3])

@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         if arguments.command == "diff":
             return commands.diff(arguments, out), out.getvalue()
         command = getattr(commands, arguments.command)
-        return command(arguments, out, rules_oracle.engine), out.getvalue()
+        return command(arguments, out, rules_oracle.engine, rules_oracle.MAX_EVENTS), out.getvalue()
 
     return run
 

@@ -1,25 +1,15 @@
-"""What the screen lets pass is what reading each record on its own would find legitimate."""
+"""The fields of a whole batch, read at once, are what reading each record on its own gives."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from itertools import chain
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from rulebooks import of_large_amounts
 
+from detector.careful import Unreadable
 from detector.money import digits
-from detector.rules import INNOCENT, Rules
-from detector.transaction import (
-    UNSCREENED,
-    Amounts,
-    Screen,
-    Transaction,
-    parse,
-    parse_price,
-    read_fields,
-)
+from detector.payments import read_payments
+from detector.transaction import Amounts, Transaction, parse, read_fields
 from kafka_batch import Batch, PlainBatch, codec, encode_tail
 from kafka_batch.alike import cut
 from kafka_batch.batch import AlikeBatch
@@ -61,69 +51,34 @@ hostile = st.sampled_from(
     ]
 )
 values = st.lists(near | hostile | st.none() | st.binary(max_size=60), min_size=1, max_size=20)
-limits = st.decimals(0, 10**12, places=2) | st.sampled_from([Decimal(n) for n in (0, 1, 10, 900)])
 
 
-@given(values=values, limit=limits)
-@example(values=[None], limit=Decimal(900))
-@example(values=[b"", b""], limit=Decimal(900))
+@given(values)
+@example([None])
+@example([b"", b""])
 @settings(deadline=None, max_examples=500)
-def test_what_passes_is_a_transaction_that_no_rule_flags(
-    values: list[bytes | None], limit: Decimal
-) -> None:
-    rules = of_large_amounts(limit)
-    assert rules.screen
-    require_sound(rules, values, rules.screen.held(batch_of(values)))
+def test_a_batch_has_the_payments_that_its_values_are(values: list[bytes | None]) -> None:
+    require_as_parsed(batch_of(values))
 
 
-def require_sound(rules: Rules, values: Sequence[bytes | None], held: Sequence[bytes]) -> None:
-    assert len(held) == len(values)
-    for value, price in zip(values, held, strict=True):
-        transaction = parse(value)
-        if not price:
-            assert isinstance(transaction, Transaction)
-            assert rules.judge_alone(transaction, 0) == INNOCENT
-        elif price.isascii():
-            assert isinstance(transaction, Transaction)
-            assert parse_price(price) == (transaction.amount, transaction.currency)
-            assert rules.on_price[price] == rules.judge_alone(transaction, 0)
-
-
-@given(whole=st.integers(0, 10**12 - 1), bound=st.integers(0, 10**12))
-@example(whole=899, bound=900)
-@example(whole=900, bound=900)
-@example(whole=9, bound=10)
-@settings(deadline=None, max_examples=500)
-def test_a_plain_transaction_passes_where_its_whole_amount_is_below_the_limit(
-    whole: int, bound: int
-) -> None:
-    screen = Screen(Decimal(bound))
-    for value in value_of(f"{whole}.99"), spaced(value_of(f"{whole}.99")):
-        (held,) = screen.held(batch_of([value]))
-        assert (held == b"") == (whole < bound)
-        assert held.isascii()
-
-
-@pytest.mark.parametrize("other", [None, b"\n"])
-def test_an_odd_value_beside_it_does_not_keep_a_plain_one_from_passing(other: bytes | None) -> None:
-    held = Screen(Decimal(900)).held(batch_of([value_of("899.99"), other, value_of("900")]))
-    assert held == [b"", UNSCREENED, b'900,"currency":"USD"}']
-
-
-def test_a_value_that_is_but_a_price_is_held_as_a_whole() -> None:
-    price = b'900,"currency":"USD"}'
-    held = Screen(Decimal(900)).held(batch_of([price, value_of("1")]))
-    assert held == [b"\xff" + price, b""]
+def require_as_parsed(batch: Batch) -> None:
+    """Each value gives, beside the others, what it gives alone."""
+    found: dict[int, Transaction | Unreadable] = {}
+    for payments, unreadable in read_payments(batch, len(batch)):
+        columns = payments.sources, payments.targets, payments.amounts, payments.currencies
+        found.update(zip(payments.rows, map(Transaction, *columns), strict=True))
+        found.update(unreadable)
+    assert found == dict(enumerate(map(parse, batch.values)))
 
 
 def test_where_producers_write_spaces_and_others_do_not_each_value_is_read_all_the_same() -> None:
     mixed = [value_of("1"), spaced(value_of("1")), value_of("2")]
     for values in mixed, mixed[1:]:
-        held = Screen(Decimal(900)).held(batch_of(values))
         fields = chain.from_iterable(read_fields(batch_of(values)))
-        for value, its_held, its_fields in zip(values, held, fields, strict=True):
+        for value, its_fields in zip(values, fields, strict=True):
             alike = value.startswith(b'{"source": ') == values[0].startswith(b'{"source": ')
-            assert its_held == its_fields[4] == (b"" if alike else b"\xff" + value)
+            assert its_fields[4] == (b"" if alike else b"\xff" + value)
+        require_as_parsed(batch_of(values))
 
 
 def test_fields_are_read_some_at_a_time_of_all_values_in_their_order() -> None:
@@ -133,7 +88,7 @@ def test_fields_are_read_some_at_a_time_of_all_values_in_their_order() -> None:
     assert len(chunks) > 3
     for row, its_fields in enumerate(chain.from_iterable(chunks)):
         if row in (1, 999, 1_000, 3_999):
-            assert its_fields[4] == UNSCREENED
+            assert its_fields[4] == b"\xff}"  # stands for what is no plain record
         else:
             assert its_fields[2:] == (b"%d" % row, b"USD", b"")
 
@@ -176,18 +131,15 @@ def test_values_of_records_that_are_alike_are_looked_into_where_they_stand(
     values: list[bytes], key_size: int, step_ms: int
 ) -> None:
     batch = alike_batch_of(values, key_size, step_ms)
-    rules = of_large_amounts(Decimal(900))
-    assert rules.screen
-    held = rules.screen.held(batch)
-    require_sound(rules, values, held)
-    assert held.count(b"") == rules.screen.held(batch_of(values)).count(b"")
+    require_as_parsed(batch)
     assert fields_of(batch) == fields_of(batch_of(values))
 
 
 def test_so_are_those_with_spaces() -> None:
     values = [spaced(long(value_of(f"{number}"))) for number in range(800, 1_000)]
-    held = Screen(Decimal(900)).held(alike_batch_of(values))
-    assert held == [*[b""] * 100, *(b'%d, "currency": "USD"}' % n for n in range(900, 1_000))]
+    batch = alike_batch_of(values)
+    require_as_parsed(batch)
+    assert not any(other for *_, other in fields_of(batch))
 
 
 def fields_of(batch: Batch) -> list[tuple[bytes | bool, ...]]:
@@ -217,8 +169,3 @@ def test_amounts_that_are_read_at_once_are_what_each_of_them_is(
     read = Amounts(currency)
     assert read.read(texts) == exact
     assert [*map(read.read_one, texts)] == exact
-
-
-def test_what_is_no_price_is_refused() -> None:
-    with pytest.raises(ValueError, match="plain transaction"):
-        parse_price(b"900")
