@@ -15,6 +15,7 @@ from detector.memory import Memory
 from detector.payments import Payments, read_payments
 from detector.rules import INNOCENT, Payment, Rules, Verdict
 from detector.transaction import UNSCREENED, Screen, parse
+from detector.verdicts import MARKER, OUR_HEADERS
 from kafka_batch import (
     NO_TIMESTAMP,
     AllBut,
@@ -27,6 +28,8 @@ from kafka_batch import (
 )
 
 _KEPT_FAULTS = 1 << 12
+_ENCODED_NAMES = [bytes((2 * len(name),)) + name.encode() for name in OUR_HEADERS]
+_NO_HEADERS = HeaderBlock.of(())
 _LONGEST_MS = (1 << 62) - 1  # further off sums overflow, the broker's too
 
 
@@ -136,18 +139,30 @@ class _Batch:
         self.now_ms = now_ms
         self.room = limits.room(batch)
         self.refused = frozenset(limits.refused(batch, now_ms, self.room))
+        self.forged = _forged(batch)
+        self.one_by_one = self.refused | self.forged
         self.routed = Routed()
+        self._origin = f"{batch.topic}/{batch.partition}/".encode()
+        self._version = f";rules={rules.version}".encode()
+
+    def marked(self, row: int, headers: HeaderBlock) -> HeaderBlock:
+        """The headers, behind the one that marks them as ours (`detector.verdicts`)."""
+        content = b"%b%d%b" % (self._origin, self.batch.offsets[row], self._version)
+        return headers.after(MARKER, content)
 
     def place(self, row: int, verdict: Verdict) -> None:
         """Sends a row where its verdict says, if its topic takes it."""
         routed, headers = self.routed, verdict.headers
+        if headers or row in self.forged:
+            headers = self.marked(row, headers or _NO_HEADERS)
         tight = row in self.refused or (headers and len(headers) > self.room)
         if tight and (fault := _fault(self.batch, row, headers, self.limits, self.now_ms)):
             self.bury(row, fault)
             return
         if headers is None:
             return
-        routed.hits[verdict.places] += 1
+        if verdict.places:
+            routed.hits[verdict.places] += 1
         if verdict.suspicious:
             routed.fraud.append(row)
             routed.fraud_headers.append(headers)
@@ -156,8 +171,9 @@ class _Batch:
 
     def place_all(self, rows: Sequence[int], verdicts: Sequence[Verdict]) -> None:
         """Many at once, which are not among the refused."""
-        places, suspicious, headers = zip(*verdicts, strict=True)
-        fit = all(suspicious) and max(map(len, headers)) <= self.room
+        places, suspicious, unmarked = zip(*verdicts, strict=True)
+        headers = [*map(self.marked, rows, unmarked)] if all(suspicious) else []
+        fit = headers and max(map(len, headers)) <= self.room
         if not fit:
             for row, verdict in zip(rows, verdicts, strict=True):
                 self.place(row, verdict)
@@ -168,7 +184,8 @@ class _Batch:
 
     def bury(self, row: int, fault: Unreadable) -> None:
         """Makes a dead letter of a row."""
-        letter = _dead_letter(self.batch, row, fault, self.limits, self.now_ms)
+        headers = self.marked(row, _why(fault))
+        letter = _dead_letter(self.batch, row, fault, headers, self.limits, self.now_ms)
         self.routed.dead.append(letter)
 
     def all_routed(self) -> Routed:
@@ -186,7 +203,7 @@ class _Batch:
 def _route_by_price(its: _Batch, screen: Screen) -> None:
     batch = its.batch
     held = screen.held(batch)
-    for row in its.refused:
+    for row in its.one_by_one:
         held[row] = UNSCREENED
     others = _route_plain(its, held)
     for row in others:
@@ -226,7 +243,7 @@ def _route_by_account(its: _Batch, memory: Memory) -> None:
 
 
 def _route_payments(its: _Batch, payments: Payments, memory: Memory) -> None:
-    rules, refused = its.rules, its.refused
+    rules, one_by_one = its.rules, its.one_by_one
     accounts = memory.touch(payments)
     memory.lay_out(accounts)
     rows, _, times_ms, sources, targets, amounts, currencies = payments
@@ -235,8 +252,19 @@ def _route_payments(its: _Batch, payments: Payments, memory: Memory) -> None:
         if hits:
             payment = Payment(times_ms[n], amounts[n], currencies[n], sources[n], targets[n])
             its.place(row, rules.verdict(hits, payment, accounts[n]))
-        elif row in refused:
+        elif row in one_by_one:
             its.place(row, INNOCENT)
+
+
+def _forged(batch: Batch) -> frozenset[int]:
+    """The rows whose sender used the name of a header of ours."""
+    if batch.bare or not any(map(b"".join(batch.tails).__contains__, _ENCODED_NAMES)):
+        return frozenset()
+    return frozenset(
+        row
+        for row, headers in enumerate(batch.headers)
+        if any(name in OUR_HEADERS for name, _ in headers)
+    )
 
 
 def _fault(
@@ -252,11 +280,11 @@ def _fault(
 
 
 def _dead_letter(
-    batch: Batch, row: int, fault: Unreadable, limits: Limits, now_ms: int
+    batch: Batch, row: int, fault: Unreadable, headers: HeaderBlock, limits: Limits, now_ms: int
 ) -> DeadLetter:
     timestamp_ms = batch.timestamps[row]
     origin = f"{batch.topic}/{batch.partition}/{batch.offsets[row]}"
-    headers = _why(fault).then(("origin", origin.encode()))
+    headers = headers.then(("origin", origin.encode()))
     if limits.refuse(timestamp_ms, now_ms):
         headers = headers.then(("origin_timestamp", b"%d" % timestamp_ms))
         timestamp_ms = now_ms

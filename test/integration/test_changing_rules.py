@@ -263,7 +263,8 @@ def test_a_rule_that_was_in_shadow_moves_records_once_it_is_active(
         send_some(ruled, 0, 100)
         noted = [r for r in wait_until_judged(ruled.topics, 100) if r.headers]
         assert {r.topic for r in noted} == {ruled.topics.legit}
-        assert {tuple(r.headers) for r in noted} == {(("shadow_rules", b"large_amount"),)}
+        assert {tuple(r.headers[1:]) for r in noted} == {(("shadow_rules", b"large_amount"),)}
+        assert {r.headers[0][0] for r in noted} == {"judged"}
         ruled.activate(HIGH)
         detector.wait_until_said(HIGH)
         send_some(ruled, 100, 100)
