@@ -94,9 +94,12 @@ class Following:
         try:
             return published.book(version)
         except RulesError as error:
-            self._metrics.refused_rules()
-            log.error("rules refused", rules_version=version, reason=_first_line(error))
-            return None
+            reason = _first_line(error)
+        except Exception as error:  # noqa: BLE001  # whatever a file holds, those in force go on
+            reason = f"{type(error).__name__}: {error}"
+        self._metrics.refused_rules()
+        log.error("rules refused", rules_version=version, reason=reason)
+        return None
 
 
 def _in_force(published: Published) -> tuple[Current | None, str | None]:

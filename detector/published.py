@@ -76,7 +76,7 @@ def _unusable(name: str, what: str) -> RulesError:
 def _current(value: bytes | None) -> Current | None:
     try:
         return None if value is None else msgspec.json.decode(value, type=Current)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Current(_text(value or b""))  # a version as it stands
 
 

@@ -6,6 +6,7 @@ from detector.rules.account import STRIDE, Account, payee_of, sum_since
 from detector.rules.view import View
 
 Number = int | float
+_TOO_LARGE = 2**63
 
 
 def _first(account: Account, start: int, since_ms: int) -> int:
@@ -29,6 +30,14 @@ def _mean(number: int, total: int) -> float:
 
 def _deviation(number: int, total: int, squares: int) -> float:
     return math.sqrt(number * squares - total * total) / number if number else 0.0
+
+
+def _product(left: Number, right: Number) -> Number:
+    """As CEL multiplies integers: none has more than 64 bits."""
+    found = left * right
+    if isinstance(found, int) and not -_TOO_LARGE <= found < _TOO_LARGE:
+        raise OverflowError
+    return found
 
 
 def _quotient(dividend: int, divisor: int) -> int:
@@ -58,6 +67,7 @@ RUNTIME = {
     "between": _between,
     "mean": _mean,
     "deviation": _deviation,
+    "product": _product,
     "quotient": _quotient,
     "remainder": _remainder,
     "ratio": _ratio,

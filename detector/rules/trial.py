@@ -11,7 +11,9 @@ from detector.rules.proof import Failure, Finding, amount_of, failures
 from detector.rules.reasons import Payment as Judged
 from detector.rules.reasons import Reasons
 from detector.rules.tree import Mode, Payment, Rule, Rulebook
+from detector.rules.walk import currencies
 
+_NO_CURRENCY = "XXX"  # of ISO 4217, for a transaction without one
 _MOST_EVENTS = 100_000  # more than a file's tests have payments
 
 
@@ -26,7 +28,8 @@ def compiled(rule: Rule, payments: Sequence[Payment]) -> list[Finding]:
 
 
 def proven(book: Rulebook, name: str) -> Rulebook:
-    """The book, whose inline tests hold; `name` is what messages call it.
+    """The book, whose inline tests hold, and whose code and reasons can all be made; `name` is
+    what messages call it.
 
     Raises:
         RulesError: a test fails: one line, of the first that does.
@@ -34,7 +37,21 @@ def proven(book: Rulebook, name: str) -> Rulebook:
     found = next(failures(book, compiled), None)
     if found is not None:
         raise TestFailed(name, found)
+    _make_all(book)
     return book
+
+
+def _make_all(book: Rulebook) -> None:
+    """Compiles all rules, those that are off too, in each currency that they name and in another,
+    and writes a reason of each: what can't be made must show now, not at the first hit."""
+    active = Rulebook(tuple(replace(rule, mode=Mode.ACTIVE) for rule in book.rules), book.version)
+    program = Program(active, _MOST_EVENTS)
+    reasons = Reasons(program.rules, book.version)
+    for currency in (*currencies(book.rules), _NO_CURRENCY):
+        program.judge(currency)
+        payment = Judged(0, 1, currency.encode(), b"source", b"target")
+        for place in program.applicable(currency):
+            reasons.headers((place,), [(place, 1, 1)], payment, partial=True)
 
 
 class TestFailed(RulesError):
