@@ -15,6 +15,7 @@ import msgspec
 
 from detector.careful import Unreadable
 from detector.money import in_words
+from detector.printable import clean
 from detector.rules.reasons import duration_in_words
 from detector.transaction import parse
 
@@ -24,7 +25,6 @@ OUR_HEADERS = frozenset({MARKER, "rules", "reasons", "rules_version", "history",
 
 _MARK = re.compile(r"[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19};rules=([0-9a-f]{12})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TABLE = dict.fromkeys([*range(32), *range(127, 160)], "?")  # what a terminal would obey
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -157,8 +157,3 @@ def utc(time_ms: int) -> str:
     except OverflowError:
         return f"{time_ms} ms"
     return f"{moment:%Y-%m-%d %H:%M:%S}.{time_ms % 1000:03} UTC"
-
-
-def clean(text: str) -> str:
-    """The text without what a terminal would obey."""
-    return text.translate(_TABLE)

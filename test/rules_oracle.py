@@ -220,10 +220,17 @@ class Evaluation:
         return SIMPLE[node.operator](left, right)
 
 
+def product(left: float, right: float) -> float:
+    found = left * right
+    if isinstance(found, int) and not -(2**63) <= found < 2**63:
+        raise Unworkable("an integer of more than 64 bits")
+    return found
+
+
 SIMPLE: Mapping[str, Any] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
-    "*": lambda a, b: product(a, b),
+    "*": product,
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
     ">": lambda a, b: a > b,
@@ -232,13 +239,6 @@ SIMPLE: Mapping[str, Any] = {
     "!=": lambda a, b: a != b,
     "in": lambda a, b: a in b,
 }
-
-
-def product(left: float, right: float) -> float:
-    found = left * right
-    if isinstance(found, int) and not -(2**63) <= found < 2**63:
-        raise Unworkable("an integer of more than 64 bits")
-    return found
 
 
 def towards_zero(dividend: int, divisor: int) -> int:

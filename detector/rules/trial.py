@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from detector.printable import clean
 from detector.rules.account import Account
 from detector.rules.compiler import Hit, Program
 from detector.rules.mistakes import Mistake, Place, RulesError
@@ -61,7 +62,7 @@ class TestFailed(RulesError):
 
     def __init__(self, name: str, failure: Failure) -> None:
         super().__init__(name, [Mistake(Place(failure.case.line, 1), "a test fails")])
-        self.args = (failure.describe(name),)
+        self.args = (clean(failure.describe(name)),)
 
 
 class _Trial:
