@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 from textwrap import indent
 
+from detector.printable import clean, clean_lines
 from detector.rules.excerpt import excerpt
 from detector.rules.tree import Rulebook
-from detector.verdicts import Judged, Reason, clean, utc
+from detector.verdicts import Judged, Reason, utc
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,6 @@ def _definition(reason: Reason, version: str, rules_of: RulesOf) -> Iterator[str
                 yield indent(clean_lines(excerpt(source.text, source.book, rule)), "    ")
                 return
     yield f"  its text is not at hand: no rules file has {name} in version {its_version}"
-
-
-def clean_lines(text: str) -> str:
-    """Several lines, each without what a terminal would obey."""
-    return "\n".join(map(clean, text.splitlines()))
 
 
 def remembering(rules_of: RulesOf) -> RulesOf:

@@ -1,4 +1,8 @@
-"""The headers that the detector appends to records: their names, and their bytes."""
+"""The headers that the detector appends to records: their names, and their bytes.
+
+The first is `judged`: which record of the input this is, and which rules judged it. A reader takes
+the last header of that name, and what follows it, for the detector's (`detector.verdicts`).
+"""
 
 from functools import lru_cache
 
@@ -6,12 +10,22 @@ from detector.careful import Unreadable
 from detector.rules import Matched, Verdict
 from kafka_batch import Header, HeaderBlock, HeaderFrame
 
+JUDGED = "judged"
 RULES, REASONS, RULES_VERSION = "rules", "reasons", "rules_version"
 HISTORY, SHADOW_RULES = "history", "shadow_rules"
 ERROR, ERROR_DETAIL = "error", "error_detail"
 ORIGIN, ORIGIN_TIMESTAMP = "origin", "origin_timestamp"
 
+VERDICT_HEADERS = frozenset({JUDGED, RULES, REASONS, RULES_VERSION, HISTORY, SHADOW_RULES})
+
 _CACHED = 1 << 12
+_NONE = HeaderBlock.of(())
+
+
+def judged_headers(origin: bytes, rules_version: bytes, headers: HeaderBlock | None) -> HeaderBlock:
+    """These headers behind the one that marks them as the detector's; `origin` is
+    topic/partition/offset of the record."""
+    return (headers or _NONE).after(JUDGED, b"%b;rules=%b" % (origin, rules_version))
 
 
 def verdict_headers(verdict: Verdict) -> HeaderBlock | None:
@@ -23,10 +37,10 @@ def verdict_headers(verdict: Verdict) -> HeaderBlock | None:
 
 
 def dead_letter_headers(
-    fault: Unreadable, origin: str, origin_timestamp_ms: int | None = None
+    fault: Unreadable, origin: bytes, origin_timestamp_ms: int | None = None
 ) -> HeaderBlock:
     """What is appended to a dead letter; `origin_timestamp_ms` where it gets another timestamp."""
-    headers = _error(fault).then((ORIGIN, origin.encode()))
+    headers = _error(fault).then((ORIGIN, origin))
     if origin_timestamp_ms is None:
         return headers
     return headers.then((ORIGIN_TIMESTAMP, b"%d" % origin_timestamp_ms))

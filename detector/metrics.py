@@ -25,8 +25,8 @@ _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 
 @dataclass
 class _Counts:
-    """Of records: by verdict, by what is wrong with them, by rule and mode that matched, and by rule
-    that failed or had no amount; with the headers of a dead letter for each error."""
+    """Of records: by verdict, by what is wrong with them, by rule and mode that matched, and by
+    rule that failed or had no amount; with the headers of a dead letter for each error."""
 
     verdicts: Tally[str] = field(default_factory=Tally)
     errors: Tally[str] = field(default_factory=Tally)

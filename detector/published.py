@@ -3,7 +3,7 @@
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 from kafka.structs import TopicPartition
@@ -13,7 +13,14 @@ from detector.rules.mistakes import Mistake, Place, RulesError
 from detector.rules.tree import Rulebook
 from detector.rules.trial import proven
 from detector.settings import DetectorSettings
-from kafka_batch import BatchProducer, Guarantee, PartitionReader, StreamConfig, describe_topics
+from kafka_batch import (
+    BatchProducer,
+    Guarantee,
+    PartitionReader,
+    StartAnew,
+    StreamConfig,
+    describe_topics,
+)
 from kafka_batch.errors import translated
 from kafka_batch.service.settings import SettingsError
 
@@ -22,19 +29,34 @@ _MOST_BEFORE = 100
 _DELIVERY_S = 10.0
 
 
+class Activation(NamedTuple):
+    """Who puts a version in force, when, and why."""
+
+    by: str = ""
+    at_ms: int | None = None
+    why: str = ""
+
+
+UNKNOWN = Activation()
+
+
 class Current(msgspec.Struct, frozen=True):
-    """The version in force, and those that were in force before it, the latest first."""
+    """The version in force, and those that were in force before it, the latest first; None stands
+    for RULES_FILE. `by`, `at_ms` and `why` are those of its `Activation`."""
 
-    version: str
-    before: tuple[str, ...] = ()
+    version: str | None
+    before: tuple[str | None, ...] = ()
+    by: str = ""
+    at_ms: int | None = None
+    why: str = ""
 
-    def followed_by(self, version: str) -> Self:
+    def followed_by(self, version: str | None, activation: Activation = UNKNOWN) -> Self:
         """Another version is put in force."""
-        return type(self)(version, (self.version, *self.before)[:_MOST_BEFORE])
+        return type(self)(version, (self.version, *self.before)[:_MOST_BEFORE], *activation)
 
-    def rolled_back(self) -> Self | None:
+    def rolled_back(self, activation: Activation = UNKNOWN) -> Self | None:
         """The one before is in force again; None where there was none."""
-        return type(self)(self.before[0], self.before[1:]) if self.before else None
+        return type(self)(self.before[0], self.before[1:], *activation) if self.before else None
 
 
 @dataclass
@@ -78,7 +100,7 @@ def _unusable(name: str, what: str) -> RulesError:
 def _current(value: bytes | None) -> Current | None:
     try:
         return None if value is None else msgspec.json.decode(value, type=Current)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Current(_text(value or b""))  # a version as it stands
 
 
@@ -93,7 +115,10 @@ class RulesTopic:
     """
 
     def __init__(self, settings: DetectorSettings) -> None:
-        self.published = Published(_topic(settings), settings.state_max_events)
+        topic, self.cleanup_policy = _topic(settings)
+        self.published = Published(topic, settings.state_max_events)
+        self.activated: list[Current | None] = []  # all that were read, the latest last
+        self._settings = settings
         self._reader = PartitionReader(**reader_settings(settings))
 
     def read_all(self) -> Published:
@@ -108,7 +133,21 @@ class RulesTopic:
         batch = self._reader.read(wait_ms)
         for key, value in zip(batch.keys, batch.values, strict=True) if batch else ():
             self.published.take(key, value)
+            if key == CURRENT_KEY:
+                self.activated.append(self.published.current)
         return batch is not None
+
+    def put_in_force(self, current: Current) -> list[Current | None]:
+        """Writes which version is in force, and reads on until that is read back: returns what
+        was put in force since the topic was read, which is more where others do so, too."""
+        known = len(self.activated)
+        write_current(self._settings, current)
+        deadline = time.monotonic() + _DELIVERY_S
+        while current not in self.activated[known:] or not self._reader.at_end:
+            self.read_more()
+            if time.monotonic() > deadline:
+                raise StartAnew("what was written to the rules topic was not read back in time")
+        return self.activated[known:]
 
     def close(self) -> None:
         """Ends the connections."""
@@ -142,7 +181,7 @@ def write_current(settings: DetectorSettings, current: Current) -> None:
 
 
 def _write(settings: DetectorSettings, key: bytes, value: bytes) -> None:
-    topic = _topic(settings)
+    topic, _ = _topic(settings)
     config = _config(settings).for_the_producer()
     with translated(None), closing(BatchProducer(**config)) as producer:
         record = (time.time_ns() // 1_000_000, key, value, ())
@@ -150,13 +189,12 @@ def _write(settings: DetectorSettings, key: bytes, value: bytes) -> None:
         producer.deliver(_DELIVERY_S)
 
 
-def _topic(settings: DetectorSettings) -> str:
-    """The rules topic, which is there."""
+def _topic(settings: DetectorSettings) -> tuple[str, str]:
+    """The rules topic, which is there, and its cleanup policy."""
     topic = settings.rules_topic
     if topic is None:
         raise SettingsError("RULES_TOPIC is not set: the topic that rules are published to")
-    describe_topics(settings.kafka_broker_url, [topic])
-    return topic
+    return topic, describe_topics(settings.kafka_broker_url, [topic])[topic].cleanup_policy
 
 
 def reader_settings(settings: DetectorSettings) -> dict[str, Any]:

@@ -10,7 +10,12 @@ from itertools import chain
 from typing import NamedTuple
 
 from detector.careful import Unreadable
-from detector.headers import dead_letter_headers, verdict_headers
+from detector.headers import (
+    VERDICT_HEADERS,
+    dead_letter_headers,
+    judged_headers,
+    verdict_headers,
+)
 from detector.memory import Memory
 from detector.payments import Payments, read_payments
 from detector.rules import INNOCENT, Payment, Rules, Verdict
@@ -26,6 +31,7 @@ from kafka_batch import (
     record_size,
 )
 
+_ENCODED_NAMES = [bytes((2 * len(name),)) + name.encode() for name in VERDICT_HEADERS]
 _LONGEST_MS = (1 << 62) - 1  # further off sums overflow, the broker's too
 
 
@@ -129,27 +135,47 @@ class _Batch:
         self.now_ms = now_ms
         self.room = limits.room(batch)
         self.refused = frozenset(limits.refused(batch, now_ms, self.room))
+        self.forged = _forged(batch)
+        self.one_by_one = self.refused | self.forged
         self.routed = Routed()
+        self._origin = f"{batch.topic}/{batch.partition}/".encode()
+        self._version = rules.version.encode()
+
+    def origin(self, row: int) -> bytes:
+        """topic/partition/offset."""
+        return b"%b%d" % (self._origin, self.batch.offsets[row])
 
     def place(self, row: int, verdict: Verdict) -> None:
         """Sends a row where its verdict says, if its topic takes it."""
-        routed, headers = self.routed, verdict_headers(verdict)
+        headers = verdict_headers(verdict)
+        if headers or row in self.forged:
+            headers = judged_headers(self.origin(row), self._version, headers)
         tight = row in self.refused or (headers and len(headers) > self.room)
         if tight and (fault := _fault(self.batch, row, headers, self.limits, self.now_ms)):
             self.bury(row, fault)
             return
         if headers is None:
             return
-        routed.hits[verdict.matched.places] += 1
+        if verdict.matched.places:
+            self.routed.hits[verdict.matched.places] += 1
         if verdict.matched.active:
-            routed.fraud.append(row)
-            routed.fraud_headers.append(headers)
+            self.routed.fraud.append(row)
+            self.routed.fraud_headers.append(headers)
         else:
-            routed.legit_headers[row] = headers
+            self.routed.legit_headers[row] = headers
 
     def bury(self, row: int, fault: Unreadable) -> None:
         """Makes a dead letter of a row."""
-        letter = _dead_letter(self.batch, row, fault, self.limits, self.now_ms)
+        batch, limits, origin = self.batch, self.limits, self.origin(row)
+        timestamp_ms, refused_ms = batch.timestamps[row], None
+        if limits.refuse(timestamp_ms, self.now_ms):
+            timestamp_ms, refused_ms = self.now_ms, timestamp_ms
+        headers = dead_letter_headers(fault, origin, refused_ms)
+        headers = judged_headers(origin, self._version, headers)
+        record = None
+        if record_size(len(batch.tails[row]), headers) > limits.max_bytes:
+            record = _cut(batch, row, timestamp_ms, headers, limits)
+        letter = DeadLetter(row, fault.code, timestamp_ms, headers, record)
         self.routed.dead.append(letter)
 
     def all_routed(self) -> Routed:
@@ -162,7 +188,7 @@ class _Batch:
 
 
 def _route_payments(its: _Batch, payments: Payments, memory: Memory) -> None:
-    rules, refused = its.rules, its.refused
+    rules, one_by_one = its.rules, its.one_by_one
     accounts = _accounts(payments, rules, memory)
     rows, _, times_ms, sources, targets, amounts, currencies = payments
     judged = payments.judged(rules.judges, accounts)
@@ -170,7 +196,7 @@ def _route_payments(its: _Batch, payments: Payments, memory: Memory) -> None:
         if hits:
             payment = Payment(times_ms[n], amounts[n], currencies[n], sources[n], targets[n])
             its.place(row, rules.verdict(hits, payment, accounts[n]))
-        elif row in refused:
+        elif row in one_by_one:
             its.place(row, INNOCENT)
 
 
@@ -184,6 +210,17 @@ def _accounts(payments: Payments, rules: Rules, memory: Memory) -> Sequence[Acco
     return accounts
 
 
+def _forged(batch: Batch) -> frozenset[int]:
+    """The rows whose sender used the name of a header of ours."""
+    if batch.bare or not any(map(b"".join(batch.tails).__contains__, _ENCODED_NAMES)):
+        return frozenset()
+    return frozenset(
+        row
+        for row, headers in enumerate(batch.headers)
+        if any(name in VERDICT_HEADERS for name, _ in headers)
+    )
+
+
 def _fault(
     batch: Batch, row: int, headers: HeaderBlock | None, limits: Limits, now_ms: int
 ) -> Unreadable | None:
@@ -194,22 +231,6 @@ def _fault(
     if size > most:
         return Unreadable("too_large", f"{size} bytes with headers; the topics take {most}")
     return None
-
-
-def _dead_letter(
-    batch: Batch, row: int, fault: Unreadable, limits: Limits, now_ms: int
-) -> DeadLetter:
-    timestamp_ms = batch.timestamps[row]
-    origin = f"{batch.topic}/{batch.partition}/{batch.offsets[row]}"
-    if limits.refuse(timestamp_ms, now_ms):
-        headers = dead_letter_headers(fault, origin, timestamp_ms)
-        timestamp_ms = now_ms
-    else:
-        headers = dead_letter_headers(fault, origin)
-    record = None
-    if record_size(len(batch.tails[row]), headers) > limits.max_bytes:
-        record = _cut(batch, row, timestamp_ms, headers, limits)
-    return DeadLetter(row, fault.code, timestamp_ms, headers, record)
 
 
 def _cut(batch: Batch, row: int, timestamp_ms: int, headers: HeaderBlock, limits: Limits) -> Record:

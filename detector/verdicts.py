@@ -1,20 +1,27 @@
-"""A verdict as the detector wrote it on a record, read back for people."""
+"""A verdict as the detector wrote it on a record, read back for people.
 
-import json
+A record keeps the headers that its sender gave it, whatever their names. The detector's own follow
+the last `judged` header, whose content is `topic/partition/offset;rules=version`: which record of
+the input this is, and which rules judged it. A record that carries no verdict has no such header,
+unless its sender used one of these names. So nothing that a sender wrote passes for a verdict.
+"""
+
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from detector.careful import Unreadable
+from detector.headers import JUDGED, VERDICT_HEADERS
 from detector.money import in_words
+from detector.printable import clean
 from detector.rules.reasons import duration_in_words
 from detector.transaction import parse
 
+_MARK = re.compile(r"[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19};rules=([0-9a-f]{12})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TABLE = dict.fromkeys([*range(32), *range(127, 160)], "?")  # what a terminal would obey
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -77,68 +84,67 @@ def judged(
     value: bytes | None,
     headers: Iterable[tuple[str, bytes | None]],
 ) -> Judged | None:
-    """What headers say; None where there is no verdict of ours among them.
-
-    The last header of a name counts: those before came with the record.
-    """
-    known = {name: content or b"" for name, content in headers}
-    if not known.keys() & {"reasons", "shadow_rules"}:
+    """What the headers of a record that the detector wrote say; None where that is no verdict."""
+    ours: dict[str, str] = {}
+    for name, content in headers:
+        if name == JUDGED:
+            ours.clear()
+        if name == JUDGED or ours:
+            ours[name] = (content or b"").decode(errors="replace")
+    mark = _MARK.fullmatch(ours.get(JUDGED, ""))
+    if mark is None or "error" in ours:  # a dead letter
         return None
     try:
-        reasons = msgspec.json.decode(known.get("reasons", b"[]"), type=tuple[Reason, ...])
+        reasons = msgspec.json.decode(ours.get("reasons", "[]"), type=tuple[Reason, ...])
     except msgspec.MsgspecError:
         return None
     return Judged(
-        place,
-        time_ms,
-        value,
-        reasons,
-        clean(_text(known, "rules_version")),
-        [clean(name) for name in _text(known, "shadow_rules").split(",") if name],
-        known.get("history") == b"partial",
+        place=place,
+        time_ms=time_ms,
+        value=value,
+        reasons=reasons,
+        rules_version=mark[1],
+        shadow_rules=[clean(name) for name in ours.get("shadow_rules", "").split(",") if name],
+        partial=ours.get("history") == "partial",
     )
 
 
-_VERSION = re.compile("(?:^|,)rules_version:([0-9a-f]{12})")
-_SHADOW = re.compile("(?:^|,)shadow_rules:([a-z0-9_]+(?:,[a-z0-9_]+(?![a-z0-9_]*:))*)")
+_MARK_IN_LINE = re.compile(f"{JUDGED}:({_MARK.pattern})")
+_NAME_IN_LINE = re.compile(f",({'|'.join(sorted(VERDICT_HEADERS))}):")
 _TIME = re.compile("(?:CreateTime|LogAppendTime):([0-9]{1,15})")
 
 
+class AmbiguousLine(ValueError):
+    """A line in which a header, the key or the value looks like the detector's own headers."""
+
+
 def from_the_console(line: str) -> Judged | None:
-    """A line of kafka-console-consumer with print.headers=true, and as many other properties as
-    one likes; None where it holds no verdict."""
-    columns = line.rstrip("\n").split("\t")
-    text = next((part for part in columns if "reasons:[" in part or "shadow_rules:" in part), None)
-    if text is None:
+    """The verdict in a line of kafka-console-consumer with print.headers=true, and as many other
+    properties as one likes; None where there is none.
+
+    The console quotes nothing: what a sender wrote can look like a verdict. So the line is
+    believed, but what is made of it says that it comes from a line.
+
+    Raises:
+        AmbiguousLine: several columns look like a verdict.
+    """
+    marks = [*_MARK_IN_LINE.finditer(line)]
+    if not marks:
         return None
-    headers: list[tuple[str, bytes | None]] = []
-    _, _, rest = text.partition("reasons:")
-    if rest.startswith("["):
-        try:
-            _, end = json.JSONDecoder().raw_decode(rest)
-        except ValueError:
-            return None
-        headers.append(("reasons", rest[:end].encode()))
-        text = rest[end:]
-    for name, found in (("rules_version", _VERSION), ("shadow_rules", _SHADOW)):
-        if match := found.search(text):
-            headers.append((name, match[1].encode()))
-    if ",history:partial" in text:
-        headers.append(("history", b"partial"))
-    time = next((its for part in columns if (its := _TIME.fullmatch(part))), None)
-    time_ms = int(time[1]) if time else None
-    return judged(_place(columns), time_ms, columns[-1].encode(), headers)
-
-
-def _place(columns: Sequence[str]) -> str:
-    given = dict(part.split(":", 1) for part in columns[:-1] if part.count(":") == 1)
-    if "Partition" in given and "Offset" in given:
-        return f"partition {given['Partition']}, offset {given['Offset']}"
-    return ""
-
-
-def _text(headers: Mapping[str, bytes], name: str) -> str:
-    return headers.get(name, b"").decode(errors="replace")
+    last = marks[-1]
+    if "\t" in line[marks[0].start() : last.start()]:
+        raise AmbiguousLine("several parts of this line look like a verdict")
+    headers, _, behind = line[last.end() :].rstrip("\n").partition("\t")
+    parts = _NAME_IN_LINE.split(headers)
+    ours = [(JUDGED, last[1]), *zip(parts[1::2], parts[2::2], strict=True)]
+    columns = line[: last.start()].split("\t")
+    time = next((match for column in columns if (match := _TIME.fullmatch(column))), None)
+    return judged(
+        f"{last[1].partition(';')[0]} of the input, as this line has it",
+        int(time[1]) if time else None,
+        behind.rpartition("\t")[2].encode(errors="replace"),
+        [(name, text.encode(errors="replace")) for name, text in ours],
+    )
 
 
 def utc(time_ms: int) -> str:
@@ -148,8 +154,3 @@ def utc(time_ms: int) -> str:
     except OverflowError:
         return f"{time_ms} ms"
     return f"{moment:%Y-%m-%d %H:%M:%S}.{time_ms % 1000:03} UTC"
-
-
-def clean(text: str) -> str:
-    """The text without what a terminal would obey."""
-    return text.translate(_TABLE)

@@ -504,6 +504,13 @@ class HeaderBlock(bytes):
         both = self[start:] + _encode_headers(headers)
         return HeaderBlock(_varints[number + len(headers)] + both)
 
+    def after(self, name: str, content: bytes) -> "HeaderBlock":
+        """Another header and, behind it, these."""
+        number, start = read_varint(self, 0)
+        size = _varints[len(content)]
+        parts = _varints[number + 1], _encode_name(name), size, content, self[start:]
+        return HeaderBlock(b"".join(parts))
+
     def decoded(self) -> list[Header]:
         """The headers in it."""
         return _read_headers(self, *read_varint(self, 0))
@@ -549,6 +556,12 @@ def append_headers(tail: bytes, block: HeaderBlock, *, bare: bool = False) -> by
     number, own = read_varint(tail, at)
     further, start = read_varint(block, 0)
     return b"".join((tail[:at], _varints[number + further], tail[own:], block[start:]))
+
+
+@lru_cache
+def _encode_name(name: str) -> bytes:
+    encoded = name.encode()
+    return _varints[len(encoded)] + encoded
 
 
 def _encode_headers(headers: Headers) -> bytes:

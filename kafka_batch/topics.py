@@ -18,6 +18,7 @@ from kafka.errors import (
 from kafka_batch.client import Admin
 from kafka_batch.errors import Refused, StartAnew, one_line, translate, translated
 
+_CLEANUP = "cleanup.policy"
 _MAX_BYTES = "max.message.bytes"
 _MAX_AHEAD = "message.timestamp.after.max.ms"
 _MAX_BEHIND = "message.timestamp.before.max.ms"
@@ -32,13 +33,15 @@ class TopicLimits:
     """What a topic takes.
 
     `max_bytes` bounds a batch of records, headers and all; `max_ahead_ms` how far a timestamp may
-    be ahead of the broker's clock, `max_behind_ms` how far behind it. The defaults are Kafka's.
+    be ahead of the broker's clock, `max_behind_ms` how far behind it; `cleanup_policy` says what
+    becomes of it later. The defaults are Kafka's.
     """
 
     partitions: int
     max_bytes: int = 1_048_588
     max_ahead_ms: int = 3_600_000
     max_behind_ms: int = _EVER_MS
+    cleanup_policy: str = "delete"
 
 
 def describe_topics(bootstrap_servers: str, names: Iterable[str]) -> dict[str, TopicLimits]:
@@ -128,7 +131,7 @@ def _admin(bootstrap_servers: str) -> Admin:
 
 
 def _configs(admin: Admin, names: list[str]) -> dict[str, Mapping[str, Any]]:
-    wanted = [_MAX_BYTES, _MAX_AHEAD, _MAX_BEHIND]
+    wanted = [_CLEANUP, _MAX_BYTES, _MAX_AHEAD, _MAX_BEHIND]
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in names]
     described: dict[str, Mapping[str, Any]] = admin.describe_configs(
         resources, config_filter="all"
@@ -149,4 +152,5 @@ def _limits(name: str, topic: Mapping[str, Any], configs: Mapping[str, Any]) -> 
         "max_behind_ms": configs.get(_MAX_BEHIND),
     }
     known = {key: int(config["value"]) for key, config in limits.items() if config is not None}
-    return TopicLimits(len(topic["partitions"]), **known)
+    policy = configs[_CLEANUP]["value"] if _CLEANUP in configs else TopicLimits.cleanup_policy
+    return TopicLimits(len(topic["partitions"]), **known, cleanup_policy=policy)

@@ -226,10 +226,17 @@ def of_its_size(value: Any, node: Node) -> Any:
     return value
 
 
+def product(left: float, right: float) -> float:
+    found = left * right
+    if isinstance(found, int) and not -(2**63) <= found < 2**63:
+        raise Unworkable("an integer of more than 64 bits")
+    return found
+
+
 SIMPLE: Mapping[str, Any] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
+    "*": product,
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
     ">": lambda a, b: a > b,

@@ -8,16 +8,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 
 from detector.explaining import RulesText, explanation, remembering
+from detector.printable import clean
 from detector.published import Published, read_published, reader_settings
 from detector.rulebook import read_rules
 from detector.rules.file import RulesError, load, read_text
 from detector.settings import DetectorSettings
-from detector.verdicts import Judged, clean, from_the_console, judged
+from detector.verdicts import AmbiguousLine, Judged, from_the_console, judged
 from kafka_batch import PartitionReader, Refused, describe_topics
 
 _FINE, _NOT_DONE, _WRONG = 0, 1, 2
 _PLACE = re.compile(r"([A-Za-z0-9._-]{1,249})/([0-9]{1,9})/([0-9]{1,18})")
+_NAME_IT = "name the record, topic/partition/offset"
 _SHOWN = 60
+_MAX_LINE = 4 << 20  # bytes; a record of 1 MB with its headers is less
 
 
 def add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -66,15 +69,27 @@ class _NoRecord(ValueError):
     """What was given names no record and is none."""
 
 
-def _lines() -> Iterable[str]:
-    return filter(str.strip, sys.stdin)
+def _lines() -> Iterator[str]:
+    """The lines of standard input that are not empty; of one that is too long, its beginning."""
+    read = sys.stdin.buffer.readline
+    while line := read(_MAX_LINE + 1):
+        rest = line
+        while len(rest) > _MAX_LINE and not rest.endswith(b"\n"):
+            rest = read(_MAX_LINE + 1)
+        if line.strip():
+            yield line.decode(errors="replace")
 
 
 def _record(given: str, settings: DetectorSettings) -> Judged:
+    if len(given.encode(errors="replace")) > _MAX_LINE:
+        raise _NoRecord(f"a line is longer than {_MAX_LINE} bytes: {_NAME_IT}")
     place = _PLACE.fullmatch(given.strip())
     if place is not None:
         return _at(settings, place[1], int(place[2]), int(place[3]))
-    found = from_the_console(given)
+    try:
+        found = from_the_console(given)
+    except AmbiguousLine as problem:
+        raise _NoRecord(f"{problem}: {_NAME_IT}") from problem
     if found is None:
         shown = clean(given.strip())
         shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
@@ -84,6 +99,9 @@ def _record(given: str, settings: DetectorSettings) -> Judged:
 
 def _at(settings: DetectorSettings, topic: str, partition: int, offset: int) -> Judged:
     name = f"{topic}/{partition}/{offset}"
+    if topic not in settings.output_topics:
+        outputs = ", ".join(settings.output_topics)
+        raise Refused(f"{name}: verdicts are on what the detector writes, which is {outputs}")
     partitions = describe_topics(settings.kafka_broker_url, [topic])[topic].partitions
     if partition >= partitions:
         raise Refused(f"{name}: {topic!r} has {partitions} partitions")

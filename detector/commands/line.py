@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from detector.commands.run import add_run, run
+from detector.printable import clean_lines
 from detector.rules.file import RulesError
 from detector.settings import DetectorSettings
 from kafka_batch import StreamError
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(error: Exception, status: int) -> int:
-    sys.stderr.write(f"detector: {error}\n")
+    sys.stderr.write(f"detector: {clean_lines(str(error))}\n")
     return status
 
 

@@ -1,22 +1,29 @@
 """rules: check and try rules in a file, and put them in force."""
 
 import argparse
+import getpass
 import os
+import socket
 import sys
+import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from detector.commands import bench
-from detector.published import Current, Published, read_published, write_current, write_file
+from detector.printable import clean
+from detector.published import Activation, Current, RulesTopic, read_published, write_file
 from detector.rules import commands
 from detector.rules.file import load, read_text
 from detector.rules.mistakes import suggestion
 from detector.rules.proof import number_of_tests
 from detector.rules.trial import compiled, proven
 from detector.settings import RULES_FILE, DetectorSettings
+from detector.verdicts import utc
 
-_FINE, _NOT_DONE = 0, 1
+_FINE, _NOT_DONE, _WRONG = 0, 1, 2
+_MAX_TEXT, _SHOWN = 500, 60
 _FEWEST = 100  # accounts of a measurement
 
 
@@ -31,8 +38,13 @@ def add_rules(parent: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     _add(added, "publish", "check a rules file and write it to RULES_TOPIC, under its version")
     added.choices["publish"].add_argument("file", type=Path)
     _add(added, "activate", "put a published version in force")
-    added.choices["activate"].add_argument("version")
+    added.choices["activate"].add_argument("version", nargs="?", metavar="VERSION")
+    added.choices["activate"].add_argument(
+        "--file", action="store_true", help="let RULES_FILE count again, in place of a version"
+    )
     _add(added, "rollback", "put the version in force again that was so before")
+    for name in ("activate", "rollback"):
+        _add_activation(added.choices[name])
     _add(added, "list", "list the published versions, that in force marked with *")
     bench_ = added.add_parser("bench", help="measure what each rule costs a transaction")
     bench_.add_argument("file", type=Path, nargs="?", default=RULES_FILE)
@@ -79,54 +91,106 @@ def publish(asked: argparse.Namespace) -> int:
 
 
 def activate(asked: argparse.Namespace) -> int:
-    """Puts a published version in force. Returns 1 where there is no such version.
+    """Puts a published version, or RULES_FILE, in force. Returns 1 where there is no such version,
+    where another is in force than was expected, or where somebody else did the same meanwhile.
 
     Raises:
         RulesError: it can't be used.
         SettingsError, StreamError: as `published.write_current`.
     """
-    settings = DetectorSettings.from_environment(os.environ)
-    published = read_published(settings)
     version = asked.version
-    if version not in published.files:
-        known = suggestion(version, published.files) or "; rules list shows those there are"
-        return _not_done(f'no rules were published as "{version}"{known}')
-    published.book(version)
-    current = published.current
-    if current is not None and current.version == version:
-        _print(f"{version} is in force already")
-        return _FINE
-    following = current.followed_by(version) if current else Current(version)
-    return _put_in_force(settings, published, following)
-
-
-def roll_back(_: argparse.Namespace) -> int:
-    """Puts the version before in force. Returns 1 where there is none; raises as `activate`."""
+    if (version is None) is not asked.file:
+        return _not_done("name a version or --file, which is RULES_FILE", _WRONG)
     settings = DetectorSettings.from_environment(os.environ)
-    published = read_published(settings)
-    before = published.current.rolled_back() if published.current else None
-    if before is None:
-        return _not_done("no version was in force before the one that is")
-    published.book(before.version)
-    return _put_in_force(settings, published, before)
+    with closing(RulesTopic(settings)) as topic:
+        published = topic.read_all()
+        if version is not None:
+            if version not in published.files:
+                known = suggestion(version, published.files) or "; rules list shows those there are"
+                return _not_done(f'no rules were published as "{version}"{known}')
+            published.book(version)
+        activation = Activation(asked.by, time.time_ns() // 1_000_000, asked.why)
+        current = published.current
+        if (current and current.version) == version:
+            return _unless_unexpected(asked, current) or _said(
+                f"{_name(version)} is in force already"
+            )
+        following = (
+            current.followed_by(version, activation)
+            if current
+            else Current(version, (), *activation)
+        )
+        return _put_in_force(asked, topic, following)
 
 
-def _put_in_force(settings: DetectorSettings, published: Published, current: Current) -> int:
-    write_current(settings, current)
-    old = published.current
-    _print(f"{current.version} is in force{f', in place of {old.version}' if old else ''}")
-    return _FINE
+def roll_back(asked: argparse.Namespace) -> int:
+    """Puts the version before in force. Returns 1 where there is none; else as `activate`."""
+    settings = DetectorSettings.from_environment(os.environ)
+    with closing(RulesTopic(settings)) as topic:
+        published = topic.read_all()
+        activation = Activation(asked.by, time.time_ns() // 1_000_000, asked.why)
+        before = published.current.rolled_back(activation) if published.current else None
+        if before is None:
+            return _not_done("no version was in force before the one that is")
+        if before.version is not None:
+            published.book(before.version)
+        return _put_in_force(asked, topic, before)
+
+
+def _put_in_force(asked: argparse.Namespace, topic: RulesTopic, current: Current) -> int:
+    old = topic.published.current
+    if unexpected := _unless_unexpected(asked, old):
+        return unexpected
+    written = topic.put_in_force(current)
+    others = [each for each in written if each != current]
+    if not others:
+        place = f", in place of {_name(old.version)}" if old else ""
+        return _said(f"{_name(current.version)} is in force{place}")
+    other = others[-1]
+    theirs = _described(other) if other else "RULES_FILE"
+    if written[-1] == current:
+        what = f"{_name(current.version)} is in force, in place of what it was not meant to follow"
+    else:
+        what = f"{_name(current.version)} is not in force: another activation came right after"
+    return _not_done(f"{what}: {theirs}; rules list shows what counts")
+
+
+def _unless_unexpected(asked: argparse.Namespace, current: Current | None) -> int:
+    """A status other than 0 where another version is in force than the one that was expected."""
+    found = _name(current.version if current else None)
+    if asked.expect in {None, found}:
+        return _FINE
+    return _not_done(f"{found} is in force, and not {asked.expect}: nothing was changed")
 
 
 def list_versions(_: argparse.Namespace) -> int:
-    """Lists what was published; raises as `published.read_published`."""
+    """Lists what was published, with who put the version in force that is, when and why; raises as
+    `published.read_published`."""
     published = read_published(DetectorSettings.from_environment(os.environ))
     current = published.current
+    if current and current.version is None:
+        _print(f"* {_described(current)}")
     for version in published.files:
-        mark = "*" if current and current.version == version else " "
+        if current and current.version == version:
+            _print(f"* {_described(current)}")
+            continue
         before = current.before.index(version) + 1 if current and version in current.before else 0
-        _print(f"{mark} {version}{f'  in force {before} before' if before else ''}".rstrip())
+        _print(f"  {version}{f'  in force {before} before' if before else ''}")
     return _FINE
+
+
+def _name(version: str | None) -> str:
+    return "RULES_FILE" if version is None else version
+
+
+def _described(current: Current) -> str:
+    """A version with who activated it, when and why, as far as that is known."""
+    when = "" if current.at_ms is None else f"  activated {utc(current.at_ms)}"
+    by, why = (
+        (f" by {current.by}" if current.by else ""),
+        (f": {current.why}" if current.why else ""),
+    )
+    return f"{_name(current.version)}{when}{by}{why}"
 
 
 def measure(asked: argparse.Namespace) -> int:
@@ -143,10 +207,47 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _add_activation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--expect",
+        metavar="VERSION",
+        help="change nothing unless this one is in force (RULES_FILE where none is)",
+    )
+    parser.add_argument("--why", type=_text, default="", metavar="TEXT", help="kept with it")
+    parser.add_argument(
+        "--by",
+        type=_text,
+        default=_user(),
+        metavar="NAME",
+        help="kept with it (default: %(default)s)",
+    )
+
+
+def _text(text: str) -> str:
+    if not text.isprintable() or len(text) > _MAX_TEXT:
+        raise argparse.ArgumentTypeError(
+            f"{clean(text)[:_SHOWN]!r} is not a line of up to {_MAX_TEXT} characters"
+        )
+    return text
+
+
+def _user() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # in a container there may be no name for the user
+        user = f"{os.getuid()}"
+    return f"{user}@{socket.gethostname()}".replace("%", "")
+
+
+def _said(line: str) -> int:
+    _print(line)
+    return _FINE
+
+
 def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{clean(line)}\n")
 
 
-def _not_done(why: str) -> int:
-    sys.stderr.write(f"detector: {why}\n")
-    return _NOT_DONE
+def _not_done(why: str, status: int = _NOT_DONE) -> int:
+    sys.stderr.write(f"detector: {clean(why)}\n")
+    return status

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import structlog
 
-from detector.following import Following
+from detector.following import Following, say_that_the_file_counts
 from detector.loop import Detector
 from detector.metrics import Metrics
 from detector.rulebook import read_rules
@@ -70,9 +70,10 @@ def _judge(settings: DetectorSettings, stop: Stop, to_end: ExitStack) -> None:
     serve_metrics(settings.metrics_port, metrics.registry)
     of_the_file = read_rules(settings)
     if settings.rules_topic is None:
+        say_that_the_file_counts(settings, of_the_file)
         detector = Detector(settings, of_the_file, metrics, pulse, stop)
     else:
-        following = Following(settings, metrics)
+        following = Following(settings, metrics, of_the_file)
         to_end.callback(following.close)
         run_until_done(following.begin, stop)
         first = following.news() or of_the_file

@@ -10,9 +10,10 @@ from itertools import islice
 
 from kafka.structs import TopicPartition
 
+from detector.printable import clean
 from detector.published import reader_settings
 from detector.settings import DetectorSettings
-from detector.verdicts import Judged, clean, judged, utc
+from detector.verdicts import Judged, judged, utc
 from kafka_batch import Batch, BatchConsumer, describe_topics
 from kafka_batch.errors import translated
 from kafka_batch.service.stop import Stop

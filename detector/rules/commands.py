@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TextIO
 
+from detector.printable import clean
 from detector.rules.difference import differences
 from detector.rules.file import RulesError, load_file
 from detector.rules.mutation import all_mutants
@@ -66,7 +67,7 @@ def diff(arguments: argparse.Namespace, out: TextIO) -> int:
     if not found:
         out.write(f"no difference in what the rules do, version {new.version}\n")
         return _FINE
-    out.write("\n".join([*found, f"version {old.version} to {new.version}"]) + "\n")
+    out.write("\n".join([*map(clean, found), f"version {old.version} to {new.version}"]) + "\n")
     return _FOUND
 
 
@@ -85,7 +86,7 @@ def _tested(book: Rulebook, path: Path, out: TextIO, engine: Engine) -> int:
     found = list(failures(book, engine))
     number = number_of_tests(book)
     for failure in found:
-        out.write(f"{failure.describe(str(path))}\n")
+        out.write(f"{clean(failure.describe(str(path)))}\n")
     if found:
         failed = len({(failure.rule.name, failure.case.name) for failure in found})
         out.write(f"{_counted(failed, 'test')} of {number} failed\n")

@@ -1,6 +1,6 @@
 """Reads a rules file: all of it is found right, or everything that is wrong is told at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +10,7 @@ from detector.rules.lexer import ExpressionError
 from detector.rules.mistakes import Mistake, Mistakes, Place, RulesError, suggestion
 from detector.rules.nodes import MAX_BYTES, ScalarNode, YamlNode, fields, listed, read_nodes, scalar
 from detector.rules.parameters import GIVEN, NAME, NAME_FORM, is_taken, read_params
-from detector.rules.syntax import Syntax, parse
+from detector.rules.syntax import MAX_DEPTH, Syntax, parse
 from detector.rules.template import read_template
 from detector.rules.tree import (
     Binary,
@@ -24,13 +24,16 @@ from detector.rules.tree import (
     Slot,
 )
 from detector.rules.version import book_version, versioned
-from detector.rules.walk import with_window
+from detector.rules.walk import currencies, size_and_depth, with_window
 
 __all__ = ["RulesError", "load", "load_file", "read_text"]
 
 _FORMAT = "1"
 _REQUIRED = ("name", "mode", "observed", "threshold", "reason")
 _OPTIONAL = ("params", "when", "source", "tests")
+# Nodes of all expressions, for each currency that has code of its own. The shipped ten have 216.
+# Each becomes 50 characters of Python or so, and never more than 250.
+MAX_NODES = 100_000
 _MEASURES = (Kind.INT, Kind.DOUBLE, Kind.MONEY, Kind.DURATION)
 _WRONG = Literal(Kind.BOOL, value=False)  # stands for an expression in which there is a mistake
 
@@ -90,7 +93,34 @@ def _rulebook(node: YamlNode, mistakes: Mistakes) -> Rulebook:
             first = rules[rule.name].line
             mistakes.add(each.place, f'a second rule "{rule.name}"; the first is on line {first}')
         rules[rule.name] = rule
+    if "rules" in given:
+        _require_small(rules.values(), given["rules"].place, mistakes)
     return Rulebook(tuple(rules.values()), book_version(rules.values()))
+
+
+def number_of_nodes(rules: Iterable[Rule]) -> int:
+    """What the code of rules grows with: the nodes of their expressions, in each currency."""
+    known = [*rules]
+    return sum(_size(rule)[0] for rule in known) * (len(currencies(known)) + 1)
+
+
+def _size(rule: Rule) -> tuple[int, int]:
+    """How many nodes a rule has, and how deep it is."""
+    given = {name: size_and_depth(getattr(rule, name)) for name in GIVEN}
+    when, depth = size_and_depth(rule.when, given)
+    return when + sum(size for size, _ in given.values()), depth
+
+
+def _require_small(rules: Iterable[Rule], place: Place, mistakes: Mistakes) -> None:
+    known = [*rules]
+    number = number_of_nodes(known)
+    if number > MAX_NODES:
+        what = f"the rules have {number} parts, in all currencies; the limit is {MAX_NODES}"
+        mistakes.add(place, what)
+    for rule in known:
+        if _size(rule)[1] > MAX_DEPTH:
+            what = f'"{rule.name}" is nested too deeply, with what observed and threshold stand for'
+            mistakes.add(Place(rule.line, 1), f"{what}; the limit is {MAX_DEPTH}")
 
 
 class _RuleReader:

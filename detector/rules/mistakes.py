@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
+from detector.printable import clean
+
 _MAX_MESSAGE = 400
 
 
@@ -27,7 +29,9 @@ class RulesError(ValueError):
 
     def __init__(self, name: str, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(sorted(set(mistakes)))
-        lines = [f"{name}:{place.line}:{place.column}: {what}" for place, what in self.mistakes]
+        lines = [
+            f"{clean(name)}:{place.line}:{place.column}: {what}" for place, what in self.mistakes
+        ]
         super().__init__("\n".join(lines))
 
 
@@ -67,4 +71,4 @@ class Mistakes:
 def _on_one_line(message: str) -> str:
     """The message may quote a file, which must not forge lines or fill a screen."""
     shown = message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}..."
-    return "".join([each if each.isprintable() else repr(each)[1:-1] for each in shown])
+    return clean(shown)

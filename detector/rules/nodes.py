@@ -1,13 +1,14 @@
 """YAML as nodes: every value with its place, and as text, whatever it looks like.
 
 A plain load of YAML takes `off` for False and `010` for 8, and keeps the last of two equal keys.
-Aliases and tags, which make a file mean more than it says, are refused.
+Aliases and tags, which make a file mean more than it says, are refused; so are code points that no
+text can have, such as "\\ud800", which could not be written to Kafka.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import yaml
 from yaml.error import Mark
@@ -26,6 +27,7 @@ from detector.rules.mistakes import Mistakes, Place, suggestion
 
 MAX_BYTES = 256 << 10
 _MAX_DEPTH = 16
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 
@@ -92,7 +94,7 @@ def read_nodes(text: str, name: str) -> YamlNode:
         root = _Reader(text, mistakes).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+        place = _at(mark) if mark else Place(1, 1)
         mistakes.give_up(place, f"no YAML: {_problem(error)}")
     except yaml.reader.ReaderError as error:
         place = _place_at(text, error.position)
@@ -156,15 +158,15 @@ class _Reader:
     def __init__(self, text: str, mistakes: Mistakes) -> None:
         self._text = text
         self._mistakes = mistakes
-        self._events = yaml.parse(text, Loader=yaml.SafeLoader)
+        self._loader: Any = yaml.SafeLoader(text)  # its methods have no types
 
     def document(self) -> YamlNode:
-        next(self._events)  # the stream begins
-        if not isinstance(next(self._events), DocumentStartEvent):
+        self._next()  # the stream begins
+        if not isinstance(self._next(), DocumentStartEvent):
             self._mistakes.give_up(Place(1, 1), "the file is empty")
-        root = self._node(next(self._events), 0)
-        next(self._events)  # the document ends
-        following = next(self._events)
+        root = self._node(self._next(), 0)
+        self._next()  # the document ends
+        following = self._next()
         if isinstance(following, DocumentStartEvent):
             self._mistakes.add(_place(following), "a second document; a file has one")
         return root
@@ -181,21 +183,31 @@ class _Reader:
             return SequenceNode(place, tuple(values))
         if isinstance(event, ScalarEvent):
             written = self._text[_mark(event.start_mark).index : _mark(event.end_mark).index]
+            if surrogate := _SURROGATE.search(event.value):
+                what = f"{surrogate[0]} is half of a character; write all of it as one"
+                self._mistakes.add(place, what)
             return ScalarNode(place, event.value, event.style, written)
         return ScalarNode(place, "", None, "")  # an alias, which has been refused
 
     def _pairs(self, depth: int) -> Iterator[tuple[ScalarNode, YamlNode]]:
         for event in self._until_end():
             key = self._node(event, depth + 1)
-            value = self._node(next(self._events), depth + 1)
+            value = self._node(self._next(), depth + 1)
             if isinstance(key, ScalarNode):
                 yield key, value
             else:
                 self._mistakes.add(key.place, "a key must be a text")
 
     def _until_end(self) -> Iterator[Event]:
-        while not isinstance(event := next(self._events), CollectionEndEvent):
+        while not isinstance(event := self._next(), CollectionEndEvent):
             yield event
+
+    def _next(self) -> Event:
+        try:
+            return cast("Event", self._loader.get_event())
+        except (ValueError, OverflowError):  # of chr and int, which the parser calls
+            place = _at(self._loader.get_mark())
+            self._mistakes.give_up(place, "no YAML: an escape or a number that is out of range")
 
     def _require_plain(self, event: Event, place: Place) -> None:
         quote = "in a text that begins so, put quotes around it"
@@ -213,8 +225,11 @@ def _mark(mark: object) -> Mark:
 
 
 def _place(event: Event) -> Place:
-    start = _mark(event.start_mark)
-    return Place(start.line + 1, start.column + 1)
+    return _at(_mark(event.start_mark))
+
+
+def _at(mark: Mark) -> Place:
+    return Place(mark.line + 1, mark.column + 1)
 
 
 def _place_at(text: str, index: int) -> Place:

@@ -148,7 +148,10 @@ def _money(currency: str) -> Callable[[float], str]:
 
     def in_its_words(amount: float) -> str:
         # Rounded down: what is above a mean is then above what is written of it, too.
-        return in_words(math.floor(amount), currency) if math.isfinite(amount) else str(amount)
+        is_whole = isinstance(amount, int)  # of any size
+        if not is_whole and not math.isfinite(amount):
+            return str(amount)
+        return in_words(math.floor(amount), currency)
 
     return in_its_words
 

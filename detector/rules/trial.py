@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from detector.printable import clean
 from detector.rules.account import Account
 from detector.rules.compiler import Hit, Program
 from detector.rules.mistakes import Mistake, Place, RulesError
@@ -13,7 +14,9 @@ from detector.rules.reachable import require_enough_events
 from detector.rules.reasons import Payment as Judged
 from detector.rules.reasons import Reasons
 from detector.rules.tree import Mode, Payment, Rule, Rulebook
+from detector.rules.walk import currencies
 
+_NO_CURRENCY = "XXX"  # of ISO 4217, for a transaction without one
 _MOST_EVENTS = 100_000  # the setting's largest value
 
 
@@ -31,8 +34,8 @@ def compiled(
 
 
 def proven(book: Rulebook, name: str, max_events: int = _MOST_EVENTS) -> Rulebook:
-    """The book, whose inline tests hold where `max_events` payments are kept of an account; `name`
-    is what messages call it.
+    """The book, whose inline tests hold where `max_events` payments are kept of an account, and
+    whose code and reasons can all be made; `name` is what messages call it.
 
     Raises:
         RulesError: a rule needs more payments; or a test fails: one line, of the first that does.
@@ -41,7 +44,21 @@ def proven(book: Rulebook, name: str, max_events: int = _MOST_EVENTS) -> Ruleboo
     found = next(failures(book, partial(compiled, max_events=max_events)), None)
     if found is not None:
         raise TestFailed(name, found)
+    _make_all(book)
     return book
+
+
+def _make_all(book: Rulebook) -> None:
+    """Compiles all rules, those that are off too, in each currency that they name and in another,
+    and writes a reason of each: what can't be made must show now, not at the first hit."""
+    active = Rulebook(tuple(replace(rule, mode=Mode.ACTIVE) for rule in book.rules), book.version)
+    program = Program(active, _MOST_EVENTS)
+    reasons = Reasons(program.rules)
+    for currency in (*currencies(book.rules), _NO_CURRENCY):
+        program.judge(currency)
+        payment = Judged(0, 1, currency.encode(), b"source", b"target")
+        for place in program.applicable(currency):
+            reasons.as_json((place,), [(place, 1, 1)], payment)
 
 
 class TestFailed(RulesError):
@@ -51,7 +68,7 @@ class TestFailed(RulesError):
 
     def __init__(self, name: str, failure: Failure) -> None:
         super().__init__(name, [Mistake(Place(failure.case.line, 1), "a test fails")])
-        self.args = (failure.describe(name),)
+        self.args = (clean(failure.describe(name)),)
 
 
 class _Trial:

@@ -1,6 +1,6 @@
 """Going through the trees of rules."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from detector.rules.features import FEATURES, Argument
@@ -8,6 +8,7 @@ from detector.rules.tree import (
     Binary,
     Choice,
     Feature,
+    Given,
     ListNode,
     Literal,
     Node,
@@ -39,6 +40,25 @@ def walk(node: Node) -> Iterator[Node]:
     yield node
     for part in parts(node):
         yield from walk(part)
+
+
+def size_and_depth(
+    node: Node, given: Mapping[str, tuple[int, int]] | None = None
+) -> tuple[int, int]:
+    """How many nodes a tree has and how deep it is, where `observed` and `threshold` count as what
+    they stand for, each time, and a text as a node for eight bytes."""
+    if isinstance(node, Given):
+        return (given or {})[node.name]
+    if isinstance(node, Literal) and isinstance(node.value, str):
+        return 1 + len(node.value.encode(errors="replace")) // 8, 1
+    below = [size_and_depth(part, given) for part in parts(node)]
+    return 1 + sum(size for size, _ in below), 1 + max((depth for _, depth in below), default=0)
+
+
+def currencies(rules: Iterable[Rule]) -> set[str]:
+    """Those that the rules name an amount for."""
+    params = (param for rule in rules for param in rule.params.values())
+    return {each for p in params if isinstance(p.value, Mapping) for each in p.value} - {"*"}
 
 
 def constant(node: Node, params: Mapping[str, Param]) -> object:

@@ -127,7 +127,8 @@ class Writer:
         if node.operator == "%":
             return f"remainder({left}, {right})"
         written = f"({left} {_OPERATORS.get(node.operator, node.operator)} {right})"
-        return f"in_64_bits{written}" if node.type in _INTEGERS else written
+        of_money = node.operator == "*" and Kind.DOUBLE not in (node.left.type, node.right.type)
+        return f"in_64_bits{written}" if node.type in _INTEGERS or of_money else written
 
     def feature(self, node: Feature) -> str:
         raise NotImplementedError
@@ -189,7 +190,7 @@ class Fast(Writer):
         window = _constant(node.arguments[0], self.rule)
         if node.name == "sum":
             return f"sum_since(account, {self._head(window)}, time_ms - {window})"
-        first = f"first(account, {self._start}, time_ms - {window})"
+        first = self._first(window)
         if node.name == "count":
             return f"((size - {first}) // {STRIDE})"
         if node.name == "distinct_targets":
@@ -206,31 +207,45 @@ class Fast(Writer):
         many payments often have enough. A sum must be so large before anything that left its window
         is taken off. What must be above the mean and so many deviations is above the mean, which
         takes no root to find out."""
+        counted, least = self._least(node)
+        if counted is not None and counted.name == "count_equal" and least >= 1:
+            return self._equal_at_least(counted, least)
         written = super().binary(node)
         if self._is_above_the_mean(node):
             return f"((amount * number {node.operator} total or not number) and {written})"
         followed_sum = self._sum_at_least(node)
         if followed_sum:
             return f"({followed_sum} and {written})"
-        counted, least = self._least(node)
         if counted is None or least < 1:
             return written
         window = _constant(counted.arguments[0], self.rule)
-        back = STRIDE * least
-        enough = f"size >= {self._start + back} and account[-{back}] > time_ms - {window}"
+        enough = self._enough(least, window)
         if counted.name == "count":
             return f"({enough})"
-        if counted.name == "count_equal":
-            amount = self.write(counted.arguments[1])
-            amounts = f"account[{self._start + 1}::{STRIDE}]"
-            return f"({enough} and {amounts}.count({amount}) >= {least} and {written})"
         if counted.name == "distinct_targets":
-            back *= 2
+            back = 2 * STRIDE * least
             near = f"account[-{back}] > time_ms - {window}"
             targets = f"len(set(account[{2 - back}::{STRIDE}]))"
             latest = f"size >= {self._start + back} and {near} and {targets} >= {least}"
             written = f"({latest} or {written})"
         return f"({enough} and {written})" if least > 1 else written
+
+    def _equal_at_least(self, counted: Feature, least: int) -> str:
+        """The amount is written once: there may be such a comparison in it, too, and so on."""
+        window = _constant(counted.arguments[0], self.rule)
+        amount = self.write(counted.arguments[1])
+        anywhere = f"account[{self._start + 1}::{STRIDE}].count(equal := {amount})"
+        inside = f"account[{self._first(window)} + 1::{STRIDE}].count(equal)"
+        enough = self._enough(least, window)
+        return f"({enough} and {anywhere} >= {least} and {inside} >= {least})"
+
+    def _enough(self, least: int, window: int) -> str:
+        """Whether there are so many payments in the window."""
+        back = STRIDE * least
+        return f"size >= {self._start + back} and account[-{back}] > time_ms - {window}"
+
+    def _first(self, window: int) -> str:
+        return f"first(account, {self._start}, time_ms - {window})"
 
     def _sum_at_least(self, node: Binary) -> str:
         """The comparison with what the account follows of the sum, which is no less; nothing where

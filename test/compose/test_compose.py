@@ -35,7 +35,7 @@ def test_a_fraud_is_tailed_with_its_reason_by_the_stock_tool(stack: Stack) -> No
     shown = "--isolation-level read_committed --formatter-property print.headers=true"
     command = [tool, *asked.split(), *shown.split(), "--from-beginning", "--max-messages", "1"]
     (line,) = stack.compose("exec", "-T", "broker", *command).stdout.splitlines()
-    assert line.startswith("rules:large_amount,reasons:[")
+    assert line.startswith("judged:queueing.transactions/")
     assert '"currency":"USD"' in line
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 LEGIT, FRAUD = "legit", "fraud"  # the outcomes that are no code of a dead letter
 SENT_MS = 1_700_000_000_000
-HEADERS = ("error", "error_detail", "origin")  # of every dead letter, behind the record's own
+# Of every dead letter, behind the record's own.
+HEADERS = ("judged", "error", "error_detail", "origin")
 FIELDS = ("source", "target", "amount", "currency")
 
 _SHOWN = 400  # characters
@@ -307,6 +308,7 @@ OWN_HEADERS: Mapping[str, tuple[Header, ...]] = {
     "headers named as ours": tuple(
         (name.encode(), b"FORGED") for name in (*HEADERS, "rules", "reasons", "origin_timestamp")
     ),
+    "a header named as one of a verdict": ((b"own", b"x"), (b"shadow_rules", b"FORGED")),
     "1,000 headers": tuple((b"own%d" % n, b"%d" % n) for n in range(1_000)),
     "a header with a name of 10 kB": ((b"n" * 10_000, b"content"),),
     "a header with a value of 100 kB": ((b"own", b"v" * 100_000),),

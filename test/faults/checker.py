@@ -61,8 +61,8 @@ def check(
     expected = [
         judge(record, written.planted, topics, _others(wanted.get(record, ()))) for record in inputs
     ]
-    problems += of_the_outcome(expected, [came_out(record, topics) for record in results])
-    problems += of_the_order(inputs, expected, results, topics)
+    problems += of_the_outcome(expected, [came_out(record) for record in results])
+    problems += of_the_order(inputs, expected, results)
     if exactly_once:
         problems += of_the_memory(wanted, results, topics)
     problems += _of_the_group(topics)
@@ -104,7 +104,6 @@ def of_the_order(
     inputs: Sequence[Stored],
     expected: Sequence[Expected],
     results: Sequence[Stored],
-    topics: Topics,
 ) -> list[str]:
     """Records of a key, from one partition of the input, keep their order within a topic."""
     origins: dict[Expected, deque[int]] = defaultdict(deque)
@@ -113,7 +112,7 @@ def of_the_order(
     last: dict[tuple[str, int, bytes | None], int] = {}
     wrong, misplaced = [], []
     for result in sorted(results, key=lambda r: (r.topic, r.partition, r.offset)):
-        places = origins[came_out(result, topics)]
+        places = origins[came_out(result)]
         if not places:
             continue  # altered or repeated, which is told already
         at = places.popleft()
@@ -148,7 +147,7 @@ def of_the_memory(
         f"{result.origin}: {said}, replayed: {by_value[result.value]}"
         for result in results
         if result.topic != topics.dead_letter
-        and (said := appended(result, topics)) not in by_value[result.value]
+        and (said := appended(result)) not in by_value[result.value]
     ]
     if wrong:
         yield f"another verdict than a replay's: {len(wrong)}, as {'; '.join(wrong[:_SHOWN])}"

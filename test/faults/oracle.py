@@ -58,21 +58,20 @@ def judge(
     return Expected(topics.fraud, record, (("rules", ",".join(rules)), ("text", text)))
 
 
-def came_out(found: Stored, topics: Topics) -> Expected:
+def came_out(found: Stored) -> Expected:
     """What did come out, in the terms of what must."""
-    cut = _cut(found, topics)
+    cut = _cut(found)
     record = (found.timestamp, found.key, found.value, found.headers[:cut])
     return Expected(found.topic, record, tuple(_told(dict(found.headers[cut:]))))
 
 
-def appended(found: Stored, topics: Topics) -> Headers:
+def appended(found: Stored) -> Headers:
     """The headers that the detector has appended to a record."""
-    return found.headers[_cut(found, topics) :]
+    return found.headers[_cut(found) :]
 
 
-def _cut(found: Stored, topics: Topics) -> int:
-    first = {topics.fraud: "rules", topics.dead_letter: "error"}.get(found.topic, "shadow_rules")
-    marks = [n for n, (name, _) in enumerate(found.headers) if name == first]
+def _cut(found: Stored) -> int:
+    marks = [n for n, (name, _) in enumerate(found.headers) if name == "judged"]
     return marks[-1] if marks else len(found.headers)  # a sender's own may have the same name
 
 

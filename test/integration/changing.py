@@ -43,10 +43,10 @@ class Ruled:
         current = read_published(self._settings).current
         write_current(self._settings, current.followed_by(version) if current else Current(version))
 
-    def write(self, key: str, value: str) -> None:
+    def write(self, key: str, value: str | None) -> None:
         """Any record at all, as another program could write it."""
         producer = KafkaProducer(bootstrap_servers=self.topics.bootstrap_servers)
-        producer.send(self.rules, key=key.encode(), value=value.encode()).get(30)
+        producer.send(self.rules, key=key.encode(), value=value and value.encode()).get(30)
         producer.close()
 
     def run(self, *arguments: str, lines: str = "") -> "subprocess.CompletedProcess[str]":

@@ -1,13 +1,17 @@
 """Rules change without a restart, on a real Kafka, and the log says which judged each offset."""
 
+import argparse
+import getpass
 import random
+import re
 import signal
+import socket
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -24,9 +28,12 @@ from detecting import (
     wait_until,
     wait_until_judged,
 )
-from rulebooks import large_amount
+from rulebooks import SHIPPED, large_amount
 
+from detector.commands import rules
+from detector.published import Activation, RulesTopic
 from detector.rules.file import load
+from detector.settings import DetectorSettings
 
 LIMITS = {load(large_amount(limit)).version: limit for limit in (900, 500)}
 HIGH, LOW = LIMITS
@@ -191,10 +198,141 @@ def test_detectors_take_up_what_is_activated_and_roll_back(ruled: Ruled, tmp_pat
             for detector in (a, b):
                 wait_until(lambda d=detector, v=version: v in last_said(d), "it is taken up")
     listed = ruled.run("rules", "list").stdout.splitlines()
-    assert listed == [f"* {HIGH}", f"  {LOW}"]
+    assert listed[0].startswith(f"* {HIGH}  activated ")
+    assert listed[1:] == [f"  {LOW}"]
     done = ruled.run("rules", "rollback")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "detector: no version was in force before the one that is\n"
+
+
+HOSTILE = large_amount(900).replace('"{observed}', r'"\U00110000 {observed}')
+
+
+def test_a_reason_with_what_is_no_character_hurts_no_detector(ruled: Ruled, tmp_path: Path) -> None:
+    ruled.activate(LOW)
+    with running(ruled.topics, tmp_path / "log", **ruled.settings) as detector:
+        detector.wait_until_said("judging")
+        ruled.write("0123456789ab", HOSTILE)
+        ruled.activate("0123456789ab")
+        detector.wait_until_said("rules refused")
+        with running(ruled.topics, tmp_path / "another", **ruled.settings) as another:
+            another.wait_until_said(f'"rules_version": "{LOW}"')
+            assert "/0123456789ab:9:16: no YAML: an escape" in another.said()
+            ruled.activate(HIGH)
+            for each in (detector, another):
+                each.wait_until_said(f'"rules_version": "{HIGH}", "topic"')
+            assert another.stop() == 0
+        assert detector.stop() == 0
+
+
+@pytest.mark.parametrize("escape", [r"\U00110000", r"\ud800"])
+def test_no_command_takes_a_reason_with_what_is_no_character(
+    ruled: Ruled, tmp_path: Path, escape: str
+) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(HOSTILE.replace(r"\U00110000", escape))
+    ruled.write("0123456789ab", path.read_text())
+    check, publish, activate = (
+        ruled.run("rules", *words)
+        for words in (("check", str(path)), ("publish", str(path)), ("activate", "0123456789ab"))
+    )
+    assert [done.returncode for done in (check, publish, activate)] == [2, 2, 2]
+    for said, name in (
+        (check.stdout, f"{path}:"),
+        (publish.stderr, f"detector: {path}:"),
+        (activate.stderr, f"detector: {ruled.rules}/0123456789ab:"),
+    ):
+        (line,) = said.splitlines()
+        assert line.startswith(f"{name}9:1")
+
+
+# -- who, when and why
+
+
+def test_who_put_rules_in_force_when_and_why_is_kept(ruled: Ruled) -> None:
+    done = ruled.run("rules", "activate", HIGH, "--by", "ana", "--why", "fewer alarms")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = ruled.run("rules", "list").stdout.splitlines()
+    assert re.fullmatch(rf"\* {HIGH}  activated .* UTC by ana: fewer alarms", first)
+    assert second == f"  {LOW}"
+    ruled.run("rules", "activate", LOW)
+    second = ruled.run("rules", "list").stdout.splitlines()[1]
+    assert second.endswith(f" UTC by {getpass.getuser()}@{socket.gethostname()}")
+
+
+def test_nothing_changes_where_another_version_is_in_force_than_was_expected(ruled: Ruled) -> None:
+    done = ruled.run("rules", "activate", HIGH, "--expect", LOW)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"detector: RULES_FILE is in force, and not {LOW}: nothing was changed\n"
+    assert ruled.run("rules", "activate", HIGH, "--expect", "RULES_FILE").returncode == 0
+    assert ruled.run("rules", "activate", LOW, "--expect", HIGH).returncode == 0
+    done = ruled.run("rules", "rollback", "--expect", HIGH)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert ruled.run("rules", "rollback", "--expect", LOW).stdout.startswith(f"{HIGH} is in force")
+
+
+def test_of_two_who_activate_at_once_the_second_is_told(
+    ruled: Ruled, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ruled.activate(HIGH)
+    asked = argparse.Namespace(expect=None)
+    with closing(RulesTopic(DetectorSettings.from_environment(ruled.environment))) as topic:
+        current = topic.read_all().current
+        assert current is not None
+        ruled.run("rules", "activate", LOW, "--by", "ben")  # in between
+        mine = current.followed_by(LOW, Activation("ana", 1))
+        assert rules._put_in_force(asked, topic, mine) == 1
+        out, error = capsys.readouterr()
+    assert out == ""
+    assert error.startswith(f"detector: {LOW} is in force, in place of what it was not meant to ")
+    assert " by ben; rules list shows what counts" in error
+    assert ruled.run("rules", "list").stdout.splitlines()[1].endswith(" by ana")
+
+
+def test_rules_of_the_file_count_again_also_for_detectors_that_run(
+    ruled: Ruled, tmp_path: Path
+) -> None:
+    of_the_file = load(MANY).version
+    settings = {**ruled.settings, "RULES_FILE": a_file(tmp_path)}
+    with running(ruled.topics, tmp_path / "log", **settings) as detector:
+        detector.wait_until_said("judging")
+        assert of_the_file in last_said(detector)
+        for back in (
+            lambda: ruled.run("rules", "activate", "--file", "--by", "ana"),
+            lambda: ruled.write("current", None),  # a tombstone
+        ):
+            ruled.activate(HIGH)
+            wait_until(lambda: HIGH in last_said(detector), "the version is taken up")
+            back()
+            wait_until(lambda: of_the_file in last_said(detector), "the file counts again")
+    done = ruled.run("rules", "activate", "--file")
+    assert (done.returncode, done.stdout) == (0, "RULES_FILE is in force already\n")
+    assert ruled.run("rules", "activate").returncode == 2
+
+
+def test_a_start_says_which_rules_count_and_what_does_not(
+    ruled: Ruled, new_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    settings = {**ruled.settings, "FRAUD_THRESHOLD": "100"}
+    with running(ruled.topics, tmp_path / "file", **settings) as detector:
+        detector.wait_until_said("rules of RULES_FILE count")
+        assert '"fraud_threshold": "100"' in detector.said()
+    ruled.run("rules", "activate", HIGH, "--by", "ana", "--why", "a test")
+    with running(ruled.topics, tmp_path / "both", **settings) as detector:
+        detector.wait_until_said("RULES_FILE and FRAUD_THRESHOLD do not count")
+        (line,) = [line for line in detector.said().splitlines() if "do not count" in line]
+        assert "python -m detector rules activate --file" in line
+        assert f'"activated": "{HIGH}"' in line
+        assert '"activated_by": "ana"' in line
+        assert "cleanup.policy" not in detector.said()
+    ruled.publish(SHIPPED.read_text())  # known, and not in force: nobody is to be warned
+    with running(ruled.topics, tmp_path / "known", **ruled.settings) as detector:
+        detector.wait_until_said("judging")
+        assert "rules of RULES_TOPIC count" in detector.said()
+        assert "do not count" not in detector.said()
+    deleted = {**ruled.settings, "RULES_TOPIC": new_topic(1)}
+    with running(ruled.topics, tmp_path / "deleted", **deleted) as detector:
+        detector.wait_until_said("RULES_TOPIC must have cleanup.policy=compact")
 
 
 def a_file(folder: Path) -> str:
@@ -263,7 +401,8 @@ def test_a_rule_that_was_in_shadow_moves_records_once_it_is_active(
         send_some(ruled, 0, 100)
         noted = [r for r in wait_until_judged(ruled.topics, 100) if r.headers]
         assert {r.topic for r in noted} == {ruled.topics.legit}
-        assert {tuple(r.headers) for r in noted} == {(("shadow_rules", b"large_amount"),)}
+        assert {tuple(r.headers[1:]) for r in noted} == {(("shadow_rules", b"large_amount"),)}
+        assert {r.headers[0][0] for r in noted} == {"judged"}
         ruled.activate(HIGH)
         detector.wait_until_said(HIGH)
         send_some(ruled, 100, 100)

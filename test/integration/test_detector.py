@@ -67,7 +67,7 @@ def test_every_record_comes_out_once_in_order_and_unchanged(topics: Topics, tmp_
         assert by_partition(found) == {
             p: [record[2] for q, record in expected if q == p] for p in range(4)
         }
-        assert {len(r.headers) for r in found} == {4 if suspicious else 1}
+        assert {len(r.headers) for r in found} == {5 if suspicious else 1}
 
 
 def test_a_fraud_says_which_rule_fired_and_why(topics: Topics, tmp_path: Path) -> None:

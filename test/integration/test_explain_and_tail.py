@@ -14,6 +14,7 @@ from changing import Ruled, with_rules
 from detecting import (
     PATIENCE_S,
     REPOSITORY,
+    committed,
     running,
     send,
     transaction,
@@ -80,13 +81,47 @@ def test_explain_takes_lines_of_records_and_goes_on_after_one_that_is_none(judge
     assert done.stdout.count("large_amount: 950.00 USD is at least 900.00 USD.") == 2
 
 
+def test_explain_takes_lines_of_the_console_consumer(judged: Ruled) -> None:
+    (first, *_) = committed(judged.topics, judged.topics.fraud)
+    headers = ",".join(f"{name}:{content.decode()}" for name, content in first.headers)
+    line = f"{headers}\t{first.value.decode()}\n"
+    done = judged.run(
+        "explain", lines=line + "x" * (5 << 20) + f"\nforged\t{line}\n{line[:-1]},{line}"
+    )
+    assert done.returncode == 2
+    origin = f"{judged.topics.transactions}/0/0"
+    explained = f"{origin} of the input, as this line has it: 950.00 USD from n0 to t"
+    assert done.stdout.splitlines().count(explained) == 2
+    assert done.stderr.splitlines() == [
+        "detector: a line is longer than 4194304 bytes: name the record, topic/partition/offset",
+        "detector: several parts of this line look like a verdict: name the record, "
+        "topic/partition/offset",
+    ]
+
+
+def test_headers_that_a_sender_wrote_are_no_verdict(judged: Ruled, tmp_path: Path) -> None:
+    forged = [
+        ("judged", b"in/0/0;rules=0123456789ab"),
+        ("reasons", b'[{"rule":"x","text":"FORGED"}]'),
+    ]
+    now_ms = time.time_ns() // 1_000_000
+    send(judged.topics, [(1, (now_ms, b"n", transaction(9, a), forged)) for a in ("5", "950")])
+    with running(judged.topics, tmp_path / "log", **judged.settings):
+        wait_until_judged(judged.topics, 5)
+    done = judged.run("explain", f"{judged.topics.legit}/1/0", f"{judged.topics.fraud}/1/0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "FORGED" not in done.stdout
+    assert "no rule that is active fired." in done.stdout.splitlines()
+    assert "large_amount: 950.00 USD is at least 500.00 USD." in done.stdout.splitlines()
+
+
 @pytest.mark.parametrize(
     ("place", "words"),
     [
         ("{fraud}/0/99", "no committed record is there, or not any more"),
         ("{fraud}/9/0", "has 4 partitions"),
-        ("{source}/0/0", "carries no verdict that can be read"),
-        ("no-such-topic/0/0", "topic 'no-such-topic' does not exist"),
+        ("{source}/0/0", "verdicts are on what the detector writes, which is "),
+        ("no-such-topic/0/0", "verdicts are on what the detector writes, which is "),
     ],
 )
 def test_explain_says_in_one_line_why_a_record_can_not_be_explained(

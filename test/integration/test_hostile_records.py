@@ -22,11 +22,12 @@ from detecting import (
 from hypothesis import HealthCheck, Phase, given, settings
 from kafka.errors import MessageSizeTooLargeError
 
+from detector.headers import VERDICT_HEADERS
 from kafka_batch import NO_TIMESTAMP, Record
 from kafka_batch.codec import encode, encode_tail
 
-FRAUD_HEADERS = {"rules", "reasons", "rules_version"}
-NOTES = {"shadow_rules", "rules_version", "history"}  # that a verdict of either kind may have
+FRAUD_HEADERS = {"judged", "rules", "reasons", "rules_version"}
+NOTES = {"judged", "shadow_rules", "rules_version", "history"}  # a verdict of either kind may have
 EVER_MS = 2**63 - 1
 BATCH_HEADER_BYTES = 61
 AHEAD_MS = 3_600_000  # of the clock: the furthest that the output topics take
@@ -95,6 +96,9 @@ def check_passed_on(sent: Sent) -> None:
     ):
         for _, _, record, found in pairs(sent, topic, outcome):
             own = len(record[3])
+            ours = [name for name, _ in found.headers[own:]]
+            forged = VERDICT_HEADERS & {name for name, _ in record[3]}
+            assert (ours[:1] == ["judged"]) is bool(ours or forged)
             assert needed <= {name for name, _ in found.headers[own:]} <= needed | NOTES
             here = found.timestamp, found.key, found.value, found.headers[:own]
             assert plain(here) == plain(record)
@@ -106,7 +110,7 @@ def check_dead(sent: Sent) -> None:
     for offset, code, record, found in pairs(sent, sent.topics.dead_letter, *sent.codes()):
         own = len(record[3])
         ours = dict(found.headers[own:])
-        assert list(ours)[:3] == list(HEADERS)
+        assert tuple(ours)[:4] == HEADERS
         assert ours["error"].decode() == code
         assert ours["error_detail"].decode("ascii").isprintable()
         assert b"FORGED" not in ours["error_detail"]

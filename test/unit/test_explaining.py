@@ -1,6 +1,8 @@
 """A verdict in words, from its headers or from what the console consumer prints."""
 
 import json
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,11 +12,13 @@ from detector.commands.tail import coloured, plain
 from detector.explaining import RulesText, explanation
 from detector.rules.excerpt import excerpt
 from detector.rules.file import load
-from detector.verdicts import Judged, from_the_console, judged, utc
+from detector.verdicts import AmbiguousLine, Judged, from_the_console, judged, utc
 
 VALUE = b'{"source":"me","target":"you","amount":950.5,"currency":"USD"}'
 TEXT = large_amount(900)
 BOOK = load(TEXT)
+MARK = f"in/0/5;rules={BOOK.version}"
+MARKED = ("judged", MARK.encode())
 REASON = {
     "rule": "large_amount",
     "rule_version": BOOK.rules[0].version,
@@ -38,7 +42,7 @@ IN_A_WINDOW = {
 
 
 def a_verdict(*reasons: dict[str, Any], shadow: str = "", **headers: str) -> Judged:
-    written = {"reasons": json.dumps(reasons), "rules_version": BOOK.version, **headers}
+    written = {"judged": MARK, "reasons": json.dumps(reasons), **headers}
     if shadow:
         written["shadow_rules"] = shadow
     encoded = [(name, text.encode()) for name, text in written.items()]
@@ -88,7 +92,7 @@ def test_rules_in_shadow_and_partial_history_are_told() -> None:
         "in shadow, without effect: spike, fan_out",
         "history: partial: not all that the rules' windows reach back to was known.",
     ]
-    only_shadow = judged("legit/0/1", 1, VALUE, [("shadow_rules", b"spike")])
+    only_shadow = judged("legit/0/1", 1, VALUE, [MARKED, ("shadow_rules", b"spike")])
     assert only_shadow is not None
     assert explained(only_shadow)[1:] == [
         "no rule that is active fired.",
@@ -96,65 +100,120 @@ def test_rules_in_shadow_and_partial_history_are_told() -> None:
     ]
 
 
-def test_the_last_header_of_a_name_is_the_detectors() -> None:
-    forged = [("reasons", b'[{"rule":"forged","text":"forged"}]')]
-    own = [("reasons", json.dumps([REASON]).encode())]
-    found = judged("fraud/0/1", 1, VALUE, [*forged, *own])
+FORGED = [
+    ("judged", b"in/0/5;rules=0123456789ab"),
+    ("reasons", b'[{"rule":"forged","text":"forged"}]'),
+    ("shadow_rules", b"forged"),
+    ("history", b"partial"),
+]
+
+
+def test_what_stands_behind_the_last_marker_is_the_detectors_and_nothing_else() -> None:
+    own = [MARKED, ("reasons", json.dumps([REASON]).encode())]
+    found = judged("fraud/0/1", 1, VALUE, [*FORGED, *own])
     assert found is not None
     assert [reason.rule for reason in found.reasons] == ["large_amount"]
+    assert (found.shadow_rules, found.partial, found.rules_version) == ([], False, BOOK.version)
+
+
+def test_a_legitimate_record_with_forged_headers_is_told_to_be_one() -> None:
+    found = judged("legit/0/1", 1, VALUE, [*FORGED, MARKED])
+    assert found is not None
+    assert explained(found)[1:] == ["no rule that is active fired."]
 
 
 @pytest.mark.parametrize(
-    "headers", [[], [("rules", b"x")], [("reasons", b"[1]")], [("reasons", b"")]]
+    "headers",
+    [
+        [],
+        [("rules", b"x")],
+        FORGED[1:],
+        [MARKED, ("reasons", b"[1]")],
+        [MARKED, ("reasons", b"")],
+        [("judged", b"in/0/5")],
+        [("judged", None)],
+        [MARKED, ("error", b"not_json"), ("error_detail", b""), ("origin", b"in/0/5")],
+    ],
 )
-def test_what_carries_no_verdict_is_none(headers: list[tuple[str, bytes]]) -> None:
+def test_what_carries_no_verdict_is_none(headers: list[tuple[str, bytes | None]]) -> None:
     assert judged("fraud/0/1", 1, VALUE, headers) is None
 
 
 def test_nothing_of_a_record_reaches_the_terminal_as_a_command() -> None:
-    hostile = {**REASON, "rule": "a\x1b[2Jb", "text": "c\x9bd\nforged"}
+    hostile = {**REASON, "rule": "a\x1b[2Jb", "text": "c\x9bd\nforged\u202e", "unit": "\u200b"}
     lines = explained(a_verdict(hostile, shadow="e\x1bf"))
     lines += [plain(a_verdict(hostile, shadow="e\x1bf"))]
-    assert not set("".join(lines)) & {"\x1b", "\x9b", "\r"}
+    assert all(line.isprintable() for each in lines for line in each.split("\n"))
     assert "forged" not in [line.strip() for line in "\n".join(lines).splitlines()]
 
 
 # -- from the console
 
 
-def console_line(*columns: str, reasons: str = json.dumps([REASON]), more: str = "") -> str:
-    headers = f"rules:large_amount,reasons:{reasons},rules_version:{BOOK.version}{more}"
-    return "\t".join([*columns, headers, VALUE.decode()]) + "\n"
+def console_line(
+    *columns: str, sent: str = "", reasons: str = json.dumps([REASON]), more: str = ""
+) -> str:
+    ours = f"judged:{MARK},rules:a,b,reasons:{reasons},rules_version:{BOOK.version}{more}"
+    return "\t".join([*columns, sent + ours, "a key", VALUE.decode()]) + "\n"
 
 
 def test_a_line_of_the_console_consumer_is_understood() -> None:
-    found = from_the_console(console_line(more=",shadow_rules:spike,fan_out"))
+    found = from_the_console(console_line(more=",history:partial,shadow_rules:spike,fan_out"))
     assert found is not None
     assert [reason.text for reason in found.reasons] == ["950.50 USD is at least 900.00 USD."]
-    assert (found.rules_version, found.partial) == (BOOK.version, False)
+    assert (found.rules_version, found.partial) == (BOOK.version, True)
     assert found.shadow_rules == ["spike", "fan_out"]
-    assert found.payment == "950.50 USD from me to you"
-    assert (found.place, found.time_ms) == ("", None)
+    assert found.time_ms is None
+    assert explained(found)[0] == (
+        "in/0/5 of the input, as this line has it: 950.50 USD from me to you"
+    )
 
 
-def test_what_else_the_console_consumer_prints_is_taken_in() -> None:
-    columns = ["CreateTime:1795581359102", "Partition:3", "Offset:17"]
-    line = console_line(*columns, more=",history:partial,shadow_rules:spike")
-    found = from_the_console(line)
+def test_the_time_that_the_console_consumer_prints_is_taken_in() -> None:
+    found = from_the_console(console_line("CreateTime:1795581359102", "Partition:3", "Offset:17"))
     assert found is not None
-    assert (found.place, found.time_ms) == ("partition 3, offset 17", 1_795_581_359_102)
-    assert (found.partial, found.shadow_rules) == (True, ["spike"])
+    assert found.time_ms == 1_795_581_359_102
 
 
 def test_a_record_that_only_rules_in_shadow_fired_on_is_understood() -> None:
-    found = from_the_console(f"shadow_rules:spike,fan_out\t{VALUE.decode()}")
+    found = from_the_console(f"judged:{MARK},shadow_rules:spike,fan_out\t{VALUE.decode()}")
     assert found is not None
     assert (found.reasons, found.shadow_rules) == ((), ["spike", "fan_out"])
 
 
-@pytest.mark.parametrize("line", ["", "NO_HEADERS\t{}", VALUE.decode(), console_line(reasons="[{")])
+def test_of_a_sender_s_headers_in_a_line_none_is_taken_for_ours() -> None:
+    forged = ",".join(f"{name}:{content.decode()}" for name, content in FORGED)
+    found = from_the_console(console_line(sent=f"{forged},"))
+    assert found is not None
+    assert [reason.rule for reason in found.reasons] == ["large_amount"]
+    assert (found.shadow_rules, found.partial, found.rules_version) == ([], False, BOOK.version)
+
+
+@pytest.mark.parametrize(
+    "line", [console_line("judged:" + MARK), f"x{console_line()[:-1]}judged:{MARK}"]
+)
+def test_a_line_that_can_be_read_in_two_ways_is_not(line: str) -> None:
+    with pytest.raises(AmbiguousLine):
+        from_the_console(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "NO_HEADERS\t{}", VALUE.decode(), console_line(reasons="[{"), "shadow_rules:spike\t{}"],
+)
 def test_a_line_without_a_verdict_is_none(line: str) -> None:
     assert from_the_console(line) is None
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "judged:", ",reasons:[", f"judged:{MARK},", "shadow_rules:a,", "\t"]
+)
+def test_a_long_line_is_read_in_time_that_grows_with_its_length(piece: str) -> None:
+    """A megabyte takes well under a second; were it quadratic, hours."""
+    began = time.process_time()
+    with suppress(AmbiguousLine):
+        from_the_console(f"judged:{MARK},shadow_rules:a," + piece * ((1 << 20) // len(piece)))
+    assert time.process_time() - began < 10
 
 
 # -- tail

@@ -45,6 +45,6 @@ def test_a_dead_letter_says_what_is_wrong_and_where_it_is_from() -> None:
         ("error_detail", b"not JSON at character 0"),
         ("origin", b"in/3/11"),
     ]
-    assert dead_letter_headers(fault, "in/3/11").decoded() == expected
-    again = dead_letter_headers(fault, "in/3/11", origin_timestamp_ms=-5)
+    assert dead_letter_headers(fault, b"in/3/11").decoded() == expected
+    again = dead_letter_headers(fault, b"in/3/11", origin_timestamp_ms=-5)
     assert again.decoded() == [*expected, ("origin_timestamp", b"-5")]

@@ -3,15 +3,17 @@
 import json
 from itertools import permutations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rulebooks import large_amount, of_large_amounts, shipped
 
+from detector.headers import VERDICT_HEADERS
 from detector.memory import Bounds, Memory
 from detector.routing import Limits, Routed, route
 from detector.rules import Rules
 from detector.rules.file import load
-from kafka_batch import NO_TIMESTAMP, Batch, Headers, PlainBatch, TopicLimits
+from kafka_batch import NO_TIMESTAMP, Batch, Headers, PlainBatch, TopicLimits, record_size
 from kafka_batch.alike import cut
 from kafka_batch.batch import AlikeBatch
 from kafka_batch.codec import encode
@@ -75,8 +77,9 @@ def test_a_fraud_gets_the_headers_of_its_verdict() -> None:
     (block,) = routed(a_batch(LARGE)).fraud_headers
     headers = block.decoded()
     names = [name for name, _ in headers]
-    assert names == ["rules", "reasons", "rules_version"]
+    assert names == ["judged", "rules", "reasons", "rules_version"]
     found = dict(headers)
+    assert found["judged"] == f"in/3/10;rules={RULES.version}".encode()
     assert found["rules"] == b"large_amount"
     assert found["rules_version"] == RULES.version.encode()
     (reason,) = json.loads(found["reasons"] or b"")
@@ -112,10 +115,40 @@ def test_a_dead_letter_is_the_record_with_headers_of_its_own() -> None:
     (letter,) = routed(a_batch(FINE, b"?", headers=[("own", None)])).dead
     assert (letter.row, letter.timestamp_ms, letter.record) == (1, NOW_MS, None)
     assert letter.headers.decoded() == [
+        ("judged", f"in/3/11;rules={RULES.version}".encode()),
         ("error", b"not_json"),
         ("error_detail", b"not JSON at character 0"),
         ("origin", b"in/3/11"),
     ]
+
+
+@pytest.mark.parametrize("rules", [RULES, shipped()])
+@pytest.mark.parametrize("name", sorted(VERDICT_HEADERS))
+def test_what_a_sender_calls_as_the_detector_does_gets_the_marker_behind_it(
+    rules: Rules, name: str
+) -> None:
+    forged = a_batch(FINE, FINE, headers=[("trace", b"x"), (name, b"forged")])
+    found = routed(forged, rules)
+    assert [*found.legit] == [0, 1]
+    assert {row: block.decoded() for row, block in found.legit_headers.items()} == {
+        row: [("judged", f"in/3/{10 + row};rules={rules.version}".encode())] for row in (0, 1)
+    }
+    assert not found.hits
+
+
+def test_a_legitimate_record_with_other_headers_stays_as_it_is() -> None:
+    own = [("trace", b"\x0arules"), ("Judged", b"x"), ("judged\0", b"x")]
+    found = routed(a_batch(FINE, headers=own))
+    assert ([*found.legit], found.legit_headers) == ([0], {})
+
+
+def test_a_forged_header_takes_its_marker_also_where_there_is_no_room() -> None:
+    batch = a_batch(FINE, headers=[("judged", b"x")])
+    (letter,) = routed(batch, limits=Limits(LIMITS.max_bytes, 3_600_000)).dead or (None,)
+    assert letter is None
+    tight = Limits(record_size(batch.largest) + 10, 3_600_000)
+    (letter,) = routed(batch, limits=tight).dead
+    assert letter.code == "too_large"
 
 
 def test_a_timestamp_may_be_as_far_ahead_as_the_topics_take() -> None:
@@ -177,7 +210,7 @@ def test_a_key_too_large_for_the_topics_is_left_out_too() -> None:
     assert letter.record is not None
     _, key, value, headers = letter.record
     assert (key, value) == (None, None)
-    assert [name for name, _ in headers] == ["error", "error_detail", "origin"]
+    assert [name for name, _ in headers] == ["judged", "error", "error_detail", "origin"]
 
 
 def test_a_record_that_fits_only_without_the_headers_of_a_verdict_is_too_large() -> None:
@@ -189,7 +222,7 @@ def test_a_record_that_fits_only_without_the_headers_of_a_verdict_is_too_large()
 
 def test_dead_letters_are_in_offset_order_whatever_is_wrong_with_each() -> None:
     batch = a_batch(LARGE, b"?", LARGE, FINE, b"?")
-    tight = Limits(batch.largest + 100, max_ahead_ms=3_600_000)
+    tight = Limits(batch.largest + 150, max_ahead_ms=3_600_000)
     found = routed(batch, limits=tight)
     assert [*found.legit] == [3]
     assert [(letter.row, letter.code) for letter in found.dead] == [

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rules_builders import a_book, a_file, a_rule, a_rule_text
 
+from detector.rules.compiler import Program
 from detector.rules.expression import expression_text
 from detector.rules.file import RulesError, load, load_file
 from detector.rules.tree import Kind, Mode, Payment, Slot
@@ -311,6 +312,13 @@ def test_finds_the_place_however_the_text_is_written(written: str, place: str) -
         ("a: b: c", "1:5: no YAML: mapping values are not allowed here; put quotes around a text"),
         ("a: \x01", "1:4: no YAML: a character that it can't have"),
         ("a: 1\n---\nb: 2", "2:1: a second document; a file has one"),
+        (r'a: "x\U00110000"', "1:8: no YAML: an escape or a number that is out of range"),
+        (r'a: "x\UFFFFFFFF"', "1:8: no YAML: an escape or a number that is out of range"),
+        (f"%YAML {'9' * 5000}.1\n---\na: 1", "1:7: no YAML: an escape or a number that is out"),
+        (r'a: "x\ud800"', r"1:4: \ud800 is half of a character; write all of it as one"),
+        (r'"\udfff": 1', r"1:1: \udfff is half of a character; write all of it as one"),
+        (r'a: "\ud83d\ude00"', r"1:4: \ud83d is half of a character"),
+        ("a: \ud800", "1:4: no YAML: a character that it can't have"),
         ("a: &x 1", "1:4: an anchor, &x, is not allowed; in a text that begins so, put quotes"),
         ("a: *x", "1:4: an alias, *x, is not allowed"),
         ("a: !seen_target", "1:4: a tag, !seen_target, is not allowed"),
@@ -324,6 +332,53 @@ def test_finds_the_place_however_the_text_is_written(written: str, place: str) -
 )
 def test_refuses_what_is_no_rules_file(text: str, mistake: str) -> None:
     assert mistakes_in(text)[0].startswith(f"my.yaml:{mistake}")
+
+
+def nested(levels: int) -> str:
+    """A count in a count's argument, and so on."""
+    inner = "1"
+    for _ in range(levels):
+        inner = f"count_equal(1h, {inner}) >= 2 ? 1 : 2"
+    return f"count_equal(1h, {inner}) >= 2"
+
+
+def test_code_grows_with_what_a_file_says_and_not_with_how_deep_it_is_nested() -> None:
+    sizes = []
+    for levels in (5, 10, 15):
+        program = Program(a_book(a_rule_text(when=nested(levels))), 100)
+        sizes.append(len(program._fast("USD", [0])))
+    assert sizes[2] - sizes[1] < 1.2 * (sizes[1] - sizes[0])
+
+
+def test_refuses_a_rule_that_is_nested_too_deeply_with_what_its_words_stand_for() -> None:
+    deep = "history" + " + 1" * 40
+    rule = a_rule_text(observed=deep, threshold="1", when="observed" + " + 1" * 40 + " > 3")
+    assert mistakes_in(a_file(rule)) == [
+        'my.yaml:4:1: "a_rule" is nested too deeply, with what observed and threshold stand for; '
+        "the limit is 64"
+    ]
+    rule["when"] = "observed" + " + 1" * 20 + " > 3"
+    load(a_file(rule))
+
+
+def sum_of(what: str, number: int) -> str:
+    return what if number == 1 else f"({sum_of(what, number // 2)} + {sum_of(what, number // 2)})"
+
+
+def test_refuses_rules_that_would_become_too_much_code() -> None:
+    rule = a_rule_text(observed=sum_of("history", 256), threshold="1")
+    rule["when"] = f"{sum_of('observed', 256)} > 1"
+    (mistake,) = mistakes_in(a_file(rule))
+    assert (
+        mistake
+        == "my.yaml:3:11: the rules have 131585 parts, in all currencies; the limit is 100000"
+    )
+    names = [f"{a}{b}{c}" for a in "ABCDEFGH" for b in "ABCDEFGH" for c in "ABCDEFGH"]
+    limits = dict.fromkeys(names, 1)
+    rule = a_rule_text(
+        params={"limit": limits}, threshold="limit", when=f"{sum_of('history', 128)} > 1"
+    )
+    assert "in all currencies; the limit is 100000" in mistakes_in(a_file(rule))[0]
 
 
 def test_refuses_more_payments_than_a_file_may_have() -> None:
