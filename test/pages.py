@@ -53,6 +53,8 @@ _LIVE = (
     (r"\d+\.\d\d USD", "AMOUNT USD"),
     (r"from \w+ to \w+", "from ACCOUNT to ACCOUNT"),
     (r"/\d/\d+", "/PARTITION/OFFSET"),
+    (r"UTC by \S+@\S+", "UTC by WHO"),
+    (r"judged:[^,]+,", "judged:RECORD,"),
     (r"  \(in shadow: [a-z_, ]+\)", ""),
     (r"(?m)^in shadow, without effect: .*\n?", ""),
 )
