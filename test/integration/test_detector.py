@@ -332,7 +332,8 @@ def test_a_second_detector_with_the_same_identity_makes_the_first_give_up(
 def test_a_topic_that_does_not_exist_is_one_clear_line(topics: Topics, tmp_path: Path) -> None:
     with running(topics, tmp_path / "log", FRAUD_TOPIC="no-such-topic") as detector:
         assert detector.ended() == 1
-    (line,) = detector.said().splitlines()
+    rules, line = detector.said().splitlines()
+    assert json.loads(rules)["event"] == "rules of RULES_FILE count"
     assert "topic 'no-such-topic' does not exist" in json.loads(line)["reason"]
 
 
