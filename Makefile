@@ -34,9 +34,10 @@ test: lint types ## everything: lint, types, and all tests on a real Kafka
 	$(BIN)/python -m pytest
 
 .PHONY: lint
-lint: .venv/installed ## style and format
+lint: .venv/installed ## style, format, and which layer imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 .PHONY: types
 types: .venv/installed ## static types

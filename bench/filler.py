@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from kafka.structs import TopicPartition
 
 from bench.topics import PARTITIONS, Broker
-from detector.rules.simulation import Payments, Simulation
+from detector.rules.tools.simulation import Payments, Simulation
 from kafka_batch import BATCH_BYTES, BatchProducer, Record, partition_of
 
 _AT_ONCE = 10_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bench.processes import running
 from bench.systems import GENERATOR, System
 from bench.topics import Broker, partitions_of
-from kafka_batch.consumer import BatchConsumer
+from kafka_batch import BatchConsumer
 
 WARM_UP_S = 10.0  # a JVM compiles what it runs often
 _POLL_MS = 200

@@ -17,9 +17,9 @@ from bench.systems import (
 from bench.throughput import Input, Run, Span
 from bench.topics import Broker
 from bench.turns import Row, described, in_turn, say, summary
-from detector.rules.file import load_file
-from detector.rules.timing import all_active, time_rules
-from detector.settings import RULES_FILE
+from detector.rules.file.loading import load_file
+from detector.rules.tools.timing import all_active, time_rules
+from detector.service.settings import RULES_FILE
 
 _ANY = (0.0, 1.0)
 _TENTH = (0.06, 0.14)  # frauds, by all ten rules

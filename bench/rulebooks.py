@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from bench.environments import WORK
-from detector.settings import RULES_FILE
+from detector.service.settings import RULES_FILE
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from kafka.structs import TopicPartition
 
 from broker import Cluster
 from detector.commands.run import STATE_TOPIC_CONFIGS
-from kafka_batch import create_topics
-from kafka_batch.client import Admin, Consumer
+from kafka_batch import Admin, Consumer, create_topics
 
 PARTITIONS = 4
 ROOT = Path(__file__).parents[1]

@@ -10,13 +10,13 @@ from generator.loop import Generator
 from generator.metrics import Metrics
 from generator.settings import GeneratorSettings
 from kafka_batch import Refused
-from kafka_batch.service.anew import run_until_done
-from kafka_batch.service.health import Pulse
-from kafka_batch.service.memory import keep_freed_memory
-from kafka_batch.service.metrics import serve_metrics
-from kafka_batch.service.settings import SettingsError
-from kafka_batch.service.start import begin
-from kafka_batch.service.stop import Stop
+from service_kit.anew import run_until_done
+from service_kit.health import Pulse
+from service_kit.memory import keep_freed_memory
+from service_kit.metrics import serve_metrics
+from service_kit.settings import SettingsError
+from service_kit.start import begin
+from service_kit.stop import Stop
 
 _WRONG_SETTINGS, _REFUSED = 2, 1
 _CUT_OFF = 1  # what was made may not be stored

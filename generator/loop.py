@@ -22,9 +22,9 @@ from kafka_batch import (
     whole_batches,
 )
 from kafka_batch.errors import translate
-from kafka_batch.service.cores import OneCore
-from kafka_batch.service.health import Pulse
-from kafka_batch.service.stop import Stop
+from service_kit.cores import OneCore
+from service_kit.health import Pulse
+from service_kit.stop import Stop
 
 _REPORT_S = 10.0
 _RATE_S = 2.0

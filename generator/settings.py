@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kafka_batch.service.settings import ServiceSettings, TopicName
+from service_kit.settings import ServiceSettings, TopicName
 
 
 class GeneratorSettings(ServiceSettings):

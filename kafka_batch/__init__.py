@@ -1,8 +1,14 @@
 """Whole batches in and out of Kafka, on kafka-python, and the exactly-once stream over them."""
 
-from kafka_batch.alike import AllBut, RowsInText
-from kafka_batch.batch import Batch, Pairs, PlainBatch
-from kafka_batch.codec import (
+from kafka_batch._client.client import Admin, Consumer, QuietRepeats
+from kafka_batch._client.consumer import BatchConsumer
+from kafka_batch._client.producer import BatchProducer, partition_of, record_size
+from kafka_batch._client.reader import PartitionReader
+from kafka_batch._client.selftest import RecordCodec, whole_batches
+from kafka_batch._client.topics import TopicLimits, create_topics, describe_topics
+from kafka_batch._records.alike import AllBut, RowsInText
+from kafka_batch._records.batch import Batch, Pairs, PlainBatch
+from kafka_batch._records.codec import (
     NO_TIMESTAMP,
     Header,
     HeaderBlock,
@@ -11,24 +17,21 @@ from kafka_batch.codec import (
     Record,
     encode_tail,
 )
+from kafka_batch._stream.stream import IDLE_WAIT_MS, Observer, Stream
 from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
-from kafka_batch.consumer import BatchConsumer
 from kafka_batch.errors import Hangs, Refused, StartAnew, StreamError, one_line
-from kafka_batch.producer import BatchProducer, partition_of, record_size
-from kafka_batch.reader import PartitionReader
-from kafka_batch.selftest import RecordCodec, whole_batches
-from kafka_batch.stream import IDLE_WAIT_MS, Observer, Stream
-from kafka_batch.topics import TopicLimits, create_topics, describe_topics
 
 __all__ = [
     "BATCH_BYTES",
     "IDLE_WAIT_MS",
     "NO_TIMESTAMP",
+    "Admin",
     "AllBut",
     "Batch",
     "BatchConsumer",
     "BatchProducer",
     "Compression",
+    "Consumer",
     "Guarantee",
     "Hangs",
     "Header",
@@ -39,6 +42,7 @@ __all__ = [
     "Pairs",
     "PartitionReader",
     "PlainBatch",
+    "QuietRepeats",
     "Record",
     "RecordCodec",
     "Refused",

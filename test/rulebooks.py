@@ -4,8 +4,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from detector.rules import INNOCENT, Payment, Rules, Verdict
-from detector.rules.file import load, load_file
-from detector.transaction import Transaction
+from detector.rules.file.loading import load, load_file
+from detector.wire.transaction import Transaction
 
 SHIPPED = Path(__file__).parents[1] / "detector" / "rules.yaml"
 

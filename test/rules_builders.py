@@ -5,9 +5,9 @@ from typing import Any
 
 from rules_oracle import Record
 
-from detector.rules.file import load
-from detector.rules.tree import Rule, Rulebook
-from detector.transaction import Transaction
+from detector.rules.file.loading import load
+from detector.rules.language.tree import Rule, Rulebook
+from detector.wire.transaction import Transaction
 
 
 def a_rule_text(**fields: Any) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from detector.money import digits, least_minor_units
-from detector.rules.proof import Finding, amount_of
-from detector.rules.tree import (
+from detector.domain.money import digits, least_minor_units
+from detector.rules.language.tree import (
     Binary,
     Choice,
     Feature,
@@ -28,7 +27,8 @@ from detector.rules.tree import (
     Slot,
     Unary,
 )
-from detector.transaction import Transaction
+from detector.rules.tools.proof import Finding, amount_of
+from detector.wire.transaction import Transaction
 
 MAX_EVENTS = 1_000
 LATE_MS = 3_600_000  # so much longer than the longest window payments are kept

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from detector.rules.timing import time_rules
-from detector.rules.tree import Mode, Rulebook
+from detector.rules.language.tree import Mode, Rulebook
+from detector.rules.tools.timing import time_rules
 
 ACCOUNTS = 20_000
 _PAYMENTS_EACH = 10  # timed, of each account

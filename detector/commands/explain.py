@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 
-from detector.explaining import RulesText, explanation, remembering
-from detector.printable import clean
-from detector.published import Published, read_published, reader_settings
-from detector.rulebook import read_rules
-from detector.rules.file import RulesError, load, read_text
-from detector.settings import DetectorSettings
-from detector.verdicts import AmbiguousLine, Judged, from_the_console, judged
+from detector.commands.explaining import RulesText, explanation, remembering
+from detector.domain.printable import clean
+from detector.rules.file.loading import RulesError, load, read_text
+from detector.service.published import Published, read_published, reader_settings
+from detector.service.rulebook import read_rules
+from detector.service.settings import DetectorSettings
+from detector.wire.verdicts import AmbiguousLine, Judged, from_the_console, judged
 from kafka_batch import PartitionReader, Refused, describe_topics
 
 _FINE, _NOT_DONE, _WRONG = 0, 1, 2

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from detector.commands.run import add_run, run
-from detector.printable import clean_lines
-from detector.rules.file import RulesError
-from detector.settings import DetectorSettings
+from detector.domain.printable import clean_lines
+from detector.rules.file.loading import RulesError
+from detector.service.settings import DetectorSettings
 from kafka_batch import StreamError
-from kafka_batch.service.settings import SettingsError
+from service_kit.settings import SettingsError
 
 _FINE, _REFUSED, _WRONG, _INTERRUPTED = 0, 1, 2, 130
 

@@ -11,16 +11,15 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from detector.commands import bench
-from detector.printable import clean
-from detector.published import Activation, Current, RulesTopic, read_published, write_file
-from detector.rules import commands
-from detector.rules.file import load, read_text
-from detector.rules.mistakes import suggestion
-from detector.rules.proof import number_of_tests
-from detector.rules.trial import compiled, proven
-from detector.settings import RULES_FILE, DetectorSettings
-from detector.verdicts import utc
+from detector.commands import bench, rules_file
+from detector.domain.printable import clean
+from detector.rules.file.loading import load, read_text
+from detector.rules.language.mistakes import suggestion
+from detector.rules.tools.proof import number_of_tests
+from detector.rules.tools.trial import compiled, proven
+from detector.service.published import Activation, Current, RulesTopic, read_published, write_file
+from detector.service.settings import RULES_FILE, DetectorSettings
+from detector.wire.verdicts import utc
 
 _FINE, _NOT_DONE, _WRONG = 0, 1, 2
 _MAX_TEXT, _SHOWN = 500, 60
@@ -31,10 +30,10 @@ def add_rules(parent: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     """The commands, with their arguments."""
     rules = parent.add_parser("rules", help="check, test, compare and publish rules")
     added = rules.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    commands.add_commands(added)
-    for name, run in (("check", commands.check), ("test", commands.test)):
+    rules_file.add_commands(added)
+    for name, run in (("check", rules_file.check), ("test", rules_file.test)):
         added.choices[name].set_defaults(command=lambda its, run=run: _try_out(its, run))
-    added.choices["diff"].set_defaults(command=lambda its: commands.diff(its, sys.stdout))
+    added.choices["diff"].set_defaults(command=lambda its: rules_file.diff(its, sys.stdout))
     _add(added, "publish", "check a rules file and write it to RULES_TOPIC, under its version")
     added.choices["publish"].add_argument("file", type=Path)
     _add(added, "activate", "put a published version in force")

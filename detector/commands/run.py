@@ -6,18 +6,18 @@ from contextlib import ExitStack
 
 import structlog
 
-from detector.following import Following, say_that_the_file_counts
-from detector.loop import Detector
-from detector.metrics import Metrics
-from detector.rulebook import read_rules
-from detector.settings import DetectorSettings
+from detector.service.following import Following, say_that_the_file_counts
+from detector.service.loop import Detector
+from detector.service.metrics import Metrics
+from detector.service.rulebook import read_rules
+from detector.service.settings import DetectorSettings
 from kafka_batch import Refused, create_topics
-from kafka_batch.service.anew import run_until_done
-from kafka_batch.service.health import Pulse
-from kafka_batch.service.memory import keep_freed_memory
-from kafka_batch.service.metrics import serve_metrics
-from kafka_batch.service.start import begin
-from kafka_batch.service.stop import Stop
+from service_kit.anew import run_until_done
+from service_kit.health import Pulse
+from service_kit.memory import keep_freed_memory
+from service_kit.metrics import serve_metrics
+from service_kit.start import begin
+from service_kit.stop import Stop
 
 _REFUSED = 1
 _COMPACT = {"cleanup.policy": "compact"}

@@ -10,13 +10,13 @@ from itertools import islice
 
 from kafka.structs import TopicPartition
 
-from detector.printable import clean
-from detector.published import reader_settings
-from detector.settings import DetectorSettings
-from detector.verdicts import Judged, judged, utc
+from detector.domain.printable import clean
+from detector.service.published import reader_settings
+from detector.service.settings import DetectorSettings
+from detector.wire.verdicts import Judged, judged, utc
 from kafka_batch import Batch, BatchConsumer, describe_topics
 from kafka_batch.errors import translated
-from kafka_batch.service.stop import Stop
+from service_kit.stop import Stop
 
 _WAIT_MS = 300
 _DIM, _BOLD, _RED, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[31m", "\x1b[0m"

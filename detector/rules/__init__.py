@@ -4,7 +4,7 @@ A rule judges a transaction by its values, its event time, and what its account 
 looks at a clock, so a replay gives the same verdicts. All rules are data, in a file.
 """
 
-from detector.rules.reasons import Payment
-from detector.rules.rules import INNOCENT, Matched, Rules, Verdict
+from detector.rules.engine.reasons import Payment
+from detector.rules.engine.rules import INNOCENT, Matched, Rules, Verdict
 
 __all__ = ["INNOCENT", "Matched", "Payment", "Rules", "Verdict"]

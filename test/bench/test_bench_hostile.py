@@ -21,7 +21,7 @@ from bench import throughput
 from bench.systems import DETECTOR
 from bench.throughput import Input, Run
 from bench.topics import PARTITIONS, Broker
-from detector.settings import RULES_FILE
+from detector.service.settings import RULES_FILE
 from kafka_batch import BATCH_BYTES, BatchProducer, Record
 
 EACH = 150_000

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from rulebooks import shipped, verdict_on
 
-from detector.headers import verdict_headers
-from detector.transaction import Transaction, parse
+from detector.wire.headers import verdict_headers
+from detector.wire.transaction import Transaction, parse
 from generator.transactions import Transactions
 
 SAMPLE = (Path(__file__).parent / "sample_transactions.jsonl").read_bytes().splitlines()

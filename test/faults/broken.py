@@ -10,12 +10,13 @@ from typing import Any
 from kafka.net.compat import KafkaNetClient
 
 from detector.__main__ import main
-from detector.state import State
-from kafka_batch import StreamError, config, stream
-from kafka_batch.client import Producer, QuietRepeats
-from kafka_batch.network import PatientClient
-from kafka_batch.service.stop import Stop
-from kafka_batch.stream import Stream
+from detector.service.state import State
+from kafka_batch import StreamError, config
+from kafka_batch._client.client import Producer, QuietRepeats
+from kafka_batch._client.network import PatientClient
+from kafka_batch._stream import stream
+from kafka_batch._stream.stream import Stream
+from service_kit.stop import Stop
 
 
 def membership() -> None:

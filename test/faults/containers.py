@@ -13,7 +13,7 @@ from typing import Any
 
 from detecting import REPOSITORY, wait_until
 
-from detector.settings import DetectorSettings
+from detector.service.settings import DetectorSettings
 from faults.run import Result, Run, Survived, a_run
 from faults.schedules import Fault
 from faults.strikes import SESSION_S, sleep_until

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from detector.memory import Bounds, Memory
-from detector.routing import Limits, route
 from detector.rules import Rules
-from detector.rules.file import load_file
-from detector.settings import DetectorSettings
+from detector.rules.file.loading import load_file
+from detector.service.memory import Bounds, Memory
+from detector.service.routing import Limits, route
+from detector.service.settings import DetectorSettings
 from faults.oracle import Headers, Stored
 from kafka_batch import PlainBatch
 

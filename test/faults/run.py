@@ -10,7 +10,7 @@ from pathlib import Path
 from detecting import wait_until
 from kafka.errors import CoordinatorNotAvailableError
 
-from detector.settings import RULES_FILE
+from detector.service.settings import RULES_FILE
 from faults.checker import check, lag
 from faults.detectors import SHIPPED, Detector
 from faults.flow import Flow

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from detecting import REPOSITORY, Topics, committed, some_topics
 from kafka import KafkaProducer
 
-from detector.published import Current, read_published, write_current, write_file
-from detector.rules.file import load
-from detector.settings import DetectorSettings
+from detector.rules.file.loading import load
+from detector.service.published import Current, read_published, write_current, write_file
+from detector.service.settings import DetectorSettings
 
 
 @dataclass(frozen=True)

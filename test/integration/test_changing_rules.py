@@ -31,9 +31,9 @@ from detecting import (
 from rulebooks import SHIPPED, large_amount
 
 from detector.commands import rules
-from detector.published import Activation, RulesTopic
-from detector.rules.file import load
-from detector.settings import DetectorSettings
+from detector.rules.file.loading import load
+from detector.service.published import Activation, RulesTopic
+from detector.service.settings import DetectorSettings
 
 LIMITS = {load(large_amount(limit)).version: limit for limit in (900, 500)}
 HIGH, LOW = LIMITS
@@ -145,7 +145,7 @@ def test_a_switch_under_load_is_logged_to_the_offset_also_when_detectors_are_kil
 STRUCK = """
 import os, signal, sys, time
 from detector.commands.line import main
-from detector.loop import Detector
+from detector.service.loop import Detector
 
 turn = Detector._turn
 

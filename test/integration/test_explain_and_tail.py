@@ -22,7 +22,7 @@ from detecting import (
 )
 from rulebooks import large_amount
 
-from detector.rules.file import load
+from detector.rules.file.loading import load
 
 FIRST, SECOND = large_amount(900), large_amount(500)
 

@@ -22,9 +22,9 @@ from detecting import (
 from hypothesis import HealthCheck, Phase, given, settings
 from kafka.errors import MessageSizeTooLargeError
 
-from detector.headers import VERDICT_HEADERS
+from detector.wire.headers import VERDICT_HEADERS
 from kafka_batch import NO_TIMESTAMP, Record
-from kafka_batch.codec import encode, encode_tail
+from kafka_batch._records.codec import encode, encode_tail
 
 FRAUD_HEADERS = {"judged", "rules", "reasons", "rules_version"}
 NOTES = {"judged", "shadow_rules", "rules_version", "history"}  # a verdict of either kind may have

@@ -43,8 +43,8 @@ from kafka_batch import (
     record_size,
     whole_batches,
 )
-from kafka_batch.client import Admin
-from kafka_batch.network import EagerTransport, PatientClient, answering
+from kafka_batch._client.client import Admin
+from kafka_batch._client.network import EagerTransport, PatientClient, answering
 
 pytestmark = pytest.mark.usefixtures("record_codec")
 

@@ -14,7 +14,7 @@ from kafka.structs import TopicPartition
 from streaming import Told, forward_until
 
 from kafka_batch import BatchProducer, Stream, StreamConfig
-from kafka_batch.selftest import RecordCodec
+from kafka_batch._client.selftest import RecordCodec
 
 FEATURE = "transaction.version"
 MOST_EPOCHS = 32_000  # of the 32,767 that there are: the coordinator keeps some

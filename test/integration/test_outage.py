@@ -24,8 +24,8 @@ from kafka.errors import RequestTimedOutError
 
 from broker import Cluster
 from kafka_batch import StartAnew, create_topics, describe_topics
-from kafka_batch.client import Admin
-from kafka_batch.network import PatientClient
+from kafka_batch._client.client import Admin
+from kafka_batch._client.network import PatientClient
 
 
 def topics_of(cluster: Cluster) -> Topics:

@@ -30,12 +30,12 @@ from kafka import TopicPartition
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 from rulebooks import all_active
 
-from detector.memory import MANIFEST_KEY, Manifest
-from detector.rules.file import load_file
-from detector.rules.tree import Rulebook
-from detector.transaction import Transaction, parse
+from detector.rules.file.loading import load_file
+from detector.rules.language.tree import Rulebook
+from detector.service.memory import MANIFEST_KEY, Manifest
+from detector.wire.transaction import Transaction, parse
 from kafka_batch import BatchProducer, Record, StreamConfig, partition_of
-from kafka_batch.client import Admin
+from kafka_batch._client.client import Admin
 
 ACCOUNTS = 40
 FAST = {"STATE_REPLAY_MAX": "300", "STATE_INTERVAL_MS": "200"}
@@ -177,7 +177,7 @@ def test_verdicts_and_reasons_are_the_oracles_after_kills_and_scaling(
 
 FORGETS = """
 import sys
-from detector import restoring
+from detector.service import restoring
 from detector.__main__ import main
 restoring.Restoring._replay = lambda self, batch: None
 sys.argv = ["detector"]

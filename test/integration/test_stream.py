@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient
 from streaming import Told, forward_until
 
 from kafka_batch import Hangs, Refused, StartAnew, Stream, StreamConfig, create_topics
-from kafka_batch.stream import COMMITTING_WAIT_MS
+from kafka_batch._stream.stream import COMMITTING_WAIT_MS
 
 LONG_MS = 5_000  # of a commit interval: commits come when all has been read
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rulebooks import shipped
 
-from detector.rules.account import Account, payee_of
+from detector.rules.engine.account import Account, payee_of
 
 RULES = shipped()
 names = st.text(st.characters(codec="ascii"), min_size=12, max_size=12).map(str.encode)

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
-from kafka_batch import AllBut, HeaderBlock, Record, codec, encode_tail
-from kafka_batch.alike import Alike, cut, pick
-from kafka_batch.codec import Columns, decode, encode
-from kafka_batch.producer import fill
+from kafka_batch import AllBut, HeaderBlock, Record, encode_tail
+from kafka_batch._client.producer import fill
+from kafka_batch._records import codec
+from kafka_batch._records.alike import Alike, cut, pick
+from kafka_batch._records.codec import Columns, decode, encode
 
 BASE_MS = 1_700_000_000_000
 _FRONT = 21  # bytes of a record before its value, about

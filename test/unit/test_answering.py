@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 import pytest
 from kafka.errors import KafkaConnectionError
 
-from kafka_batch.network import answering
+from kafka_batch._client.network import answering
 
 
 @contextmanager

@@ -12,9 +12,11 @@ from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 from kafka.record.util import calc_crc32c
 from kafka.structs import TopicPartition
 
-from kafka_batch import Batch, HeaderBlock, Record, codec, selftest
-from kafka_batch.consumer import WholeBatches
-from kafka_batch.producer import Tails, fill
+from kafka_batch import Batch, HeaderBlock, Record
+from kafka_batch._client import selftest
+from kafka_batch._client.consumer import WholeBatches
+from kafka_batch._client.producer import Tails, fill
+from kafka_batch._records import codec
 
 PARTITION = TopicPartition("in", 3)
 NO_COMPRESSION, GZIP, SNAPPY, LZ4, ZSTD = range(5)

@@ -12,9 +12,9 @@ from rulebooks import SHIPPED, large_amount
 
 from detector.commands.bench import costs
 from detector.commands.line import main
-from detector.rulebook import read_rules
-from detector.rules.file import RulesError, load
-from detector.settings import DetectorSettings
+from detector.rules.file.loading import RulesError, load
+from detector.service.rulebook import read_rules
+from detector.service.settings import DetectorSettings
 
 REPOSITORY = Path(__file__).parents[2]
 # No setting is right: what needs one would say so.

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kafka_batch.service import cores
-from kafka_batch.service.cores import Affinity, OneCore
+from service_kit import cores
+from service_kit.cores import Affinity, OneCore
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,

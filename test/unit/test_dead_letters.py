@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from detector.dead_letters import DeadLetterWarnings
+from detector.service.dead_letters import DeadLetterWarnings
 from kafka_batch import HeaderBlock
 
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from rulebooks import SHIPPED
 from rules_builders import a_book, a_rule_text
 
-from detector.rules.account import FLOOR, SUM, Account
-from detector.rules.compiler import Hit, Program
-from detector.rules.file import load, load_file
-from detector.rules.proof import Finding
-from detector.rules.timing import all_active
-from detector.rules.tree import Mode, Rulebook
-from detector.transaction import Transaction
+from detector.rules.engine.account import FLOOR, SUM, Account
+from detector.rules.engine.compiler import Hit, Program
+from detector.rules.file.loading import load, load_file
+from detector.rules.language.tree import Mode, Rulebook
+from detector.rules.tools.proof import Finding
+from detector.rules.tools.timing import all_active
+from detector.wire.transaction import Transaction
 
 HOUR_MS = 3_600_000
 BOOK = all_active(load_file(SHIPPED))

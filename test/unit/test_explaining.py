@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from rulebooks import large_amount
 
+from detector.commands.explaining import RulesText, explanation
 from detector.commands.tail import coloured, plain
-from detector.explaining import RulesText, explanation
-from detector.rules.excerpt import excerpt
-from detector.rules.file import load
-from detector.verdicts import AmbiguousLine, Judged, from_the_console, judged, utc
+from detector.rules.file.loading import load
+from detector.rules.tools.excerpt import excerpt
+from detector.wire.verdicts import AmbiguousLine, Judged, from_the_console, judged, utc
 
 VALUE = b'{"source":"me","target":"you","amount":950.5,"currency":"USD"}'
 TEXT = large_amount(900)

@@ -6,13 +6,14 @@ from itertools import chain
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from detector.careful import Unreadable
-from detector.money import digits
-from detector.payments import read_payments
-from detector.transaction import Amounts, Transaction, parse, read_fields
-from kafka_batch import Batch, PlainBatch, codec, encode_tail
-from kafka_batch.alike import cut
-from kafka_batch.batch import AlikeBatch
+from detector.domain.money import digits
+from detector.wire.careful import Unreadable
+from detector.wire.payments import read_payments
+from detector.wire.transaction import Amounts, Transaction, parse, read_fields
+from kafka_batch import Batch, PlainBatch, encode_tail
+from kafka_batch._records import codec
+from kafka_batch._records.alike import cut
+from kafka_batch._records.batch import AlikeBatch
 
 
 def value_of(amount: str, currency: str = "USD") -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 PAGES = """
 import resource
-from kafka_batch.service.memory import keep_freed_memory
+from service_kit.memory import keep_freed_memory
 assert not {kept} or keep_freed_memory()
 for _ in range(3):
     del [b"x" * (4 << 20) for _ in range(2)][:]

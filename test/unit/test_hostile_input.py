@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rulebooks import of_large_amounts, shipped, verdict_on
 
-from detector.careful import Unreadable
-from detector.memory import Bounds, Memory
-from detector.routing import Limits, Routed, route
 from detector.rules import Rules
-from detector.transaction import Transaction, _parse_with_care, parse
+from detector.service.memory import Bounds, Memory
+from detector.service.routing import Limits, Routed, route
+from detector.wire.careful import Unreadable
+from detector.wire.transaction import Transaction, _parse_with_care, parse
 from kafka_batch import NO_TIMESTAMP, Batch
-from kafka_batch.batch import EncodedBatch, PlainBatch
-from kafka_batch.codec import decode, encode, encode_tail
+from kafka_batch._records.batch import EncodedBatch, PlainBatch
+from kafka_batch._records.codec import decode, encode, encode_tail
 
 ONE_RULE, TEN_RULES = of_large_amounts(900), shipped()
 NOW_MS = 1_800_000_000_000

@@ -6,12 +6,12 @@ from itertools import chain
 import pytest
 from rulebooks import shipped
 
-from detector.memory import MANIFEST_KEY, Bounds, Manifest, Memory, Saved
-from detector.payments import Payments
 from detector.rules import Rules
-from detector.rules.account import FIRST, FLOOR, NEVER, NUMBER
-from detector.rules.compiler import Hit
-from detector.rules.file import load
+from detector.rules.engine.account import FIRST, FLOOR, NEVER, NUMBER
+from detector.rules.engine.compiler import Hit
+from detector.rules.file.loading import load
+from detector.service.memory import MANIFEST_KEY, Bounds, Manifest, Memory, Saved
+from detector.wire.payments import Payments
 
 RULES = shipped()
 JUDGE = RULES.program.judge("USD")

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from detector.money import in_words, least_minor_units, minor_units
+from detector.domain.money import in_words, least_minor_units, minor_units
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from detector.printable import clean, clean_lines
-from detector.rules.mistakes import Mistake, Place, RulesError
+from detector.domain.printable import clean, clean_lines
+from detector.rules.language.mistakes import Mistake, Place, RulesError
 
 
 @pytest.mark.parametrize(

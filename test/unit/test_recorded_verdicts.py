@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from rulebooks import SHIPPED, all_active, large_amount
 
-from detector.memory import Bounds, Memory
-from detector.routing import Limits, Routed, route
 from detector.rules import Rules
-from detector.rules.file import load
+from detector.rules.file.loading import load
+from detector.service.memory import Bounds, Memory
+from detector.service.routing import Limits, Routed, route
 from kafka_batch import Batch, PlainBatch
 
 PAYMENTS, BATCH, CHUNK = 200_000, 2_000, 20_000

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rulebooks import large_amount, of_large_amounts, shipped
 
-from detector.headers import VERDICT_HEADERS
-from detector.memory import Bounds, Memory
-from detector.routing import Limits, Routed, route
 from detector.rules import Rules
-from detector.rules.file import load
+from detector.rules.file.loading import load
+from detector.service.memory import Bounds, Memory
+from detector.service.routing import Limits, Routed, route
+from detector.wire.headers import VERDICT_HEADERS
 from kafka_batch import NO_TIMESTAMP, Batch, Headers, PlainBatch, TopicLimits, record_size
-from kafka_batch.alike import cut
-from kafka_batch.batch import AlikeBatch
-from kafka_batch.codec import encode
+from kafka_batch._records.alike import cut
+from kafka_batch._records.batch import AlikeBatch
+from kafka_batch._records.codec import encode
 
 RULES = of_large_amounts(900)
 NOW_MS = 1_000_000_000

@@ -7,8 +7,8 @@ import pytest
 from rulebooks import large_amount, of_large_amounts, verdict_on
 
 from detector.rules import Rules, Verdict
-from detector.rules.file import load
-from detector.transaction import Transaction
+from detector.rules.file.loading import load
+from detector.wire.transaction import Transaction
 
 
 def the_verdict(rules: Rules, amount: int, currency: bytes = b"USD") -> Verdict:

@@ -34,15 +34,15 @@ from kafka.errors import (
 )
 from rulebooks import of_large_amounts
 
-from detector.metrics import Metrics
-from detector.routing import DeadLetter, Routed
+from detector.service.metrics import Metrics
+from detector.service.routing import DeadLetter, Routed
 from kafka_batch import Hangs, HeaderBlock, Refused, StartAnew
-from kafka_batch.client import Admin, QuietRepeats
+from kafka_batch._client.client import Admin, QuietRepeats
 from kafka_batch.errors import one_line, translate
-from kafka_batch.service.anew import run_until_done
-from kafka_batch.service.health import Pulse, check
-from kafka_batch.service.logs import set_up_logs
-from kafka_batch.service.stop import Stop
+from service_kit.anew import run_until_done
+from service_kit.health import Pulse, check
+from service_kit.logs import set_up_logs
+from service_kit.stop import Stop
 
 
 class Restless(Stop):
@@ -129,7 +129,7 @@ def test_nothing_is_started_once_the_process_was_told_to_stop() -> None:
 
 def stopping(program: str) -> "subprocess.CompletedProcess[str]":
     """A program of its own with a `stop` that signals reach."""
-    head = "import os, signal, threading, time\nfrom kafka_batch.service.stop import Stop\n"
+    head = "import os, signal, threading, time\nfrom service_kit.stop import Stop\n"
     return subprocess.run(
         [sys.executable, "-c", head + program], capture_output=True, text=True, check=False
     )

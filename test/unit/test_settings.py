@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from detector.settings import DetectorSettings
+from detector.service.settings import DetectorSettings
 from generator.settings import GeneratorSettings
-from kafka_batch.service.settings import ServiceSettings, SettingsError
+from service_kit.settings import ServiceSettings, SettingsError
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -9,8 +9,8 @@ from corpus.records import FRAUD, LEGIT, RECORDS, Odd, a_value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.careful import Unreadable
-from detector.transaction import Transaction, _parse_with_care, parse
+from detector.wire.careful import Unreadable
+from detector.wire.transaction import Transaction, _parse_with_care, parse
 
 CODES = re.findall(
     r"^\| `(\w+)` \|",

@@ -17,8 +17,8 @@ from cel_expr_python import cel
 from rules_builders import a_rule
 from rules_oracle import Evaluation, Unworkable
 
-from detector.rules.expression import ExpressionError, check
-from detector.rules.tree import (
+from detector.rules.language.expression import ExpressionError, check
+from detector.rules.language.tree import (
     Binary,
     Choice,
     Feature,

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rules_oracle import Evaluation, Unworkable
 
-from detector.rules.expression import ExpressionError, check, expression_text
-from detector.rules.syntax import MAX_LENGTH
-from detector.rules.tree import (
+from detector.rules.language.expression import ExpressionError, check, expression_text
+from detector.rules.language.syntax import MAX_LENGTH
+from detector.rules.language.tree import (
     Binary,
     Choice,
     Feature,

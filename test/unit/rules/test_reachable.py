@@ -6,10 +6,10 @@ import pytest
 from rulebooks import SHIPPED
 from rules_builders import a_book, a_file, a_rule_text
 
-from detector.published import Published
-from detector.rules.file import RulesError, load, load_file
-from detector.rules.reachable import require_enough_events
-from detector.rules.trial import proven
+from detector.rules.file.loading import RulesError, load, load_file
+from detector.rules.tools.reachable import require_enough_events
+from detector.rules.tools.trial import proven
+from detector.service.published import Published
 
 
 def refused(max_events: int, **rule: object) -> str:

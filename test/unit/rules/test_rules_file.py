@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rules_builders import a_book, a_file, a_rule, a_rule_text
 
-from detector.rules.compiler import Program
-from detector.rules.expression import expression_text
-from detector.rules.file import RulesError, load, load_file
-from detector.rules.tree import Kind, Mode, Payment, Slot
+from detector.rules.engine.compiler import Program
+from detector.rules.file.loading import RulesError, load, load_file
+from detector.rules.language.expression import expression_text
+from detector.rules.language.tree import Kind, Mode, Payment, Slot
 
 SHIPPED = Path(__file__).parents[3] / "detector" / "rules.yaml"
 

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from rulebooks import SHIPPED
 from rules_builders import a_file, a_rule_text
 
-from detector.rules.account import Account
-from detector.rules.compiler import Program
-from detector.rules.features import FEATURES, Argument
-from detector.rules.file import MAX_NODES, RulesError, load, number_of_nodes
-from detector.rules.operators import BINARY
-from detector.rules.reasons import Payment
-from detector.rules.rules import Rules
-from detector.rules.timing import all_active
-from detector.rules.tree import Kind, Mode, Rulebook
-from detector.rules.trial import proven
+from detector.rules.engine.account import Account
+from detector.rules.engine.compiler import Program
+from detector.rules.engine.reasons import Payment
+from detector.rules.engine.rules import Rules
+from detector.rules.file.loading import MAX_NODES, RulesError, load, number_of_nodes
+from detector.rules.language.features import FEATURES, Argument
+from detector.rules.language.operators import BINARY
+from detector.rules.language.tree import Kind, Mode, Rulebook
+from detector.rules.tools.timing import all_active
+from detector.rules.tools.trial import proven
 
 PAYMENTS = 1_000
 NODE_SIZE, FRAME_SIZE = 250, 2_000  # characters of code for a node, and around all

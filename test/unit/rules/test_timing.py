@@ -4,10 +4,10 @@ from itertools import pairwise
 
 from rulebooks import SHIPPED
 
-from detector.rules.file import load_file
-from detector.rules.simulation import PAYMENTS_A_DAY, START_MS, Payments, Simulation
-from detector.rules.timing import all_active, time_rules, with_further
-from detector.rules.tree import Mode
+from detector.rules.file.loading import load_file
+from detector.rules.language.tree import Mode
+from detector.rules.tools.simulation import PAYMENTS_A_DAY, START_MS, Payments, Simulation
+from detector.rules.tools.timing import all_active, time_rules, with_further
 
 BOOK = load_file(SHIPPED)
 DAY_MS = 86_400_000

@@ -1,0 +1,102 @@
+"""Partitions, read from an offset to their end, outside of any group."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
+
+from kafka_batch._client.consumer import BatchConsumer, Fetched
+from kafka_batch._records.batch import Batch, Pairs
+from kafka_batch.errors import translated
+
+_WAIT_MS = 20
+_ASK_MS = 10_000  # several requests, each of which may be one to a broker that is silent
+_CLOSE_MS = 500
+
+_Found = TypeVar("_Found", Batch, Pairs)
+
+
+class PartitionReader:
+    """Reads what was committed of one partition at a time, batch by batch.
+
+        with PartitionReader(**config.for_a_reader()) as reader:
+            reader.begin("topic", 0)
+            while not reader.at_end:
+                batch = reader.read()
+
+    All methods raise a StreamError where the brokers can't be reached, or what is asked for is
+    gone; all but `close`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        with translated(None):
+            self._consumer = BatchConsumer(**settings)
+        self._place = TopicPartition("", -1)
+        self._fetched: list[Fetched] = []
+        self._next_offset = 0
+
+    def __enter__(self) -> "PartitionReader":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def begin(self, topic: str, partition: int) -> int:
+        """Goes to the first record of a partition that is still there, and returns its offset."""
+        self._place = TopicPartition(topic, partition)
+        self._consumer.know(topic)
+        with translated(None):
+            self._consumer.assign([self._place])
+            first = int(self._consumer.beginning_offsets([self._place], _ASK_MS)[self._place])
+        self.seek(first)
+        return first
+
+    def seek(self, offset: int) -> None:
+        """Goes on at an offset."""
+        self._fetched.clear()
+        self._consumer.seek(self._place, offset)
+
+    def read(self, wait_ms: float = _WAIT_MS) -> Batch | None:
+        """The next batch, if one comes soon."""
+        return self._next(wait_ms, lambda fetched: fetched.batch())
+
+    def read_pairs(self, wait_ms: float = _WAIT_MS) -> Pairs | None:
+        """As `read`, for the keys and values alone, which takes less time."""
+        return self._next(wait_ms, lambda fetched: fetched.pairs())
+
+    def _next(self, wait_ms: float, taken_apart: Callable[[Fetched], _Found]) -> _Found | None:
+        with translated(None):
+            if not self._fetched:
+                self._fetched = self._consumer.fetch(wait_ms)[::-1]
+            if not self._fetched:
+                return None
+            found = taken_apart(self._fetched.pop())
+        self._next_offset = found.next_offset
+        return found
+
+    @property
+    def position(self) -> int:
+        """All before this offset has been read."""
+        if self._fetched:
+            return self._next_offset
+        return int(self._consumer.position(self._place))
+
+    @property
+    def end(self) -> int:
+        """Behind the last record that was committed and follows none that is not."""
+        with translated(None):
+            return int(self._consumer.end_offsets([self._place], _ASK_MS)[self._place])
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all has been read that stood there at the last look. What a Kafka transaction
+        that is still open has written counts as not read."""
+        end = self._consumer.highwater(self._place)
+        return not self._fetched and end is not None and self.position >= end
+
+    def close(self) -> None:
+        """Ends the connections. Whatever goes wrong with them by then has no consequence."""
+        with suppress(KafkaError):
+            self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)

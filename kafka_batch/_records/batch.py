@@ -1,0 +1,182 @@
+"""A batch: consecutive records of one partition, as columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+from kafka_batch._records import codec
+from kafka_batch._records.alike import Alike
+from kafka_batch._records.codec import Columns, Headers
+
+
+class Batch(Protocol):
+    """Records of one partition in offset order; the columns are equally long.
+
+    Offsets rise strictly but not always by one: compaction and transaction markers leave gaps.
+    Timestamps are in milliseconds since the epoch, or -1 where the producer set none.
+    `next_offset` is what to commit once the whole batch has been dealt with. A *tail* is a
+    record's key, value and headers as Kafka encodes them (`kafka_batch._records.codec`).
+    """
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def leader_epoch(self) -> int: ...
+    @property
+    def next_offset(self) -> int: ...
+    @property
+    def offsets(self) -> Sequence[int]: ...
+    @property
+    def timestamps(self) -> Sequence[int]: ...
+    @property
+    def keys(self) -> Sequence[bytes | None]: ...
+    @property
+    def values(self) -> Sequence[bytes | None]: ...
+    @property
+    def headers(self) -> Sequence[Headers]: ...
+    @property
+    def tails(self) -> Sequence[bytes]: ...
+    @property
+    def bare(self) -> bool:
+        """Whether it is known that no record has headers."""
+
+    @property
+    def alike(self) -> Alike | None:
+        """The records as they are encoded, where they are alike: so they are passed on in half of
+        the time."""
+
+    @property
+    def largest(self) -> int:
+        """Bytes that its largest tail has at the most."""
+
+    @property
+    def time_span(self) -> tuple[int, int]:
+        """No timestamp is before the first of these, and none after the second."""
+
+    def __len__(self) -> int: ...
+
+
+class Pairs(NamedTuple):
+    """The keys and values of a batch, and what follows it."""
+
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    next_offset: int
+
+
+class _FromColumns:
+    """What of a batch follows from its columns."""
+
+    @property
+    def largest(self: Batch) -> int:
+        return max(map(len, self.tails))
+
+    @property
+    def time_span(self: Batch) -> tuple[int, int]:
+        return min(self.timestamps), max(self.timestamps)
+
+
+@dataclass(frozen=True)
+class PlainBatch(_FromColumns):
+    """A `Batch` whose columns are given."""
+
+    topic: str
+    partition: int
+    offsets: Sequence[int]
+    timestamps: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    headers: Sequence[Headers]
+    leader_epoch: int = -1
+    bare = False
+    alike = None
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def next_offset(self) -> int:
+        return self.offsets[-1] + 1
+
+    @cached_property
+    def tails(self) -> Sequence[bytes]:
+        return list(map(codec.encode_tail, self.keys, self.values, self.headers))
+
+
+class AlikeBatch:
+    """A `Batch` of records that are alike. Most columns are made when they are asked for."""
+
+    bare = True
+
+    def __init__(
+        self, topic: str, partition: int, leader_epoch: int, offsets: range, alike: Alike
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.leader_epoch = leader_epoch
+        self.offsets = offsets
+        self.alike = alike
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def next_offset(self) -> int:
+        return self.offsets.stop
+
+    @property
+    def timestamps(self) -> Sequence[int]:
+        return self.alike.timestamps
+
+    @property
+    def values(self) -> Sequence[bytes]:
+        return self.alike.values
+
+    @property
+    def tails(self) -> Sequence[bytes]:
+        return self.alike.tails
+
+    @cached_property
+    def keys(self) -> Sequence[bytes | None]:
+        return codec.read_keys(self.tails)
+
+    @cached_property
+    def headers(self) -> Sequence[Headers]:
+        return [()] * len(self)
+
+    @property
+    def largest(self) -> int:
+        return self.alike.largest
+
+    @property
+    def time_span(self) -> tuple[int, int]:
+        return self.alike.time_span
+
+
+class EncodedBatch(_FromColumns):
+    """A `Batch` as it was fetched. Keys and headers are taken out of the tails when asked for."""
+
+    alike = None
+
+    def __init__(
+        self, topic: str, partition: int, leader_epoch: int, next_offset: int, columns: Columns
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.leader_epoch = leader_epoch
+        self.next_offset = next_offset
+        self.offsets, self.timestamps, self.values, self.tails, self.bare = columns
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @cached_property
+    def keys(self) -> Sequence[bytes | None]:
+        return codec.read_keys(self.tails)
+
+    @cached_property
+    def headers(self) -> Sequence[Headers]:
+        return [()] * len(self) if self.bare else list(map(codec.read_headers, self.tails))
