@@ -1,0 +1,1 @@
+"""Bytes and values: JSON to columns, the strict reader, headers of verdicts and dead letters."""

@@ -1,0 +1,1 @@
+"""Rules compiled to one function, and what they remember of an account."""

@@ -1,0 +1,1 @@
+"""Expressions: lexer, parser, types, checker."""
