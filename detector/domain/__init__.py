@@ -1,1 +1,1 @@
-"""Values of the business: money, and what may be shown of a text. They import nothing but each other."""
+"""Values of the business: money, and what may be shown of a text; no imports but each other."""
