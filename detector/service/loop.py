@@ -3,39 +3,26 @@
 import gc
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from itertools import groupby
 
 import structlog
 
 from detector.rules import Rules
 from detector.rules.language.tree import Rulebook
-from detector.service.dead_letters import DeadLetterWarnings
+from detector.service.configuration import describe_all_topics, state_config, stream_config
 from detector.service.memory import Memory
 from detector.service.metrics import Metrics
-from detector.service.restoring import StateConfig
+from detector.service.observer import StreamObserver
+from detector.service.progress import ProgressReport
 from detector.service.routing import DeadLetter, Limits, Routed, route
-from detector.service.settings import DetectorSettings, StateMissing
+from detector.service.settings import DetectorSettings
 from detector.service.state import State
-from kafka_batch import (
-    BATCH_BYTES,
-    IDLE_WAIT_MS,
-    NO_TIMESTAMP,
-    Batch,
-    Guarantee,
-    Refused,
-    Stream,
-    StreamConfig,
-    TopicLimits,
-    describe_topics,
-)
+from kafka_batch import IDLE_WAIT_MS, NO_TIMESTAMP, Batch, Guarantee, Stream
 from service_kit.cores import OneCore
 from service_kit.health import Pulse
 from service_kit.stop import Stop
 
-_REPORT_S = 10.0
-_STANDSTILL_S = 20.0  # longer than a Kafka transaction is left open, with the default settings
-_LAG_S = 1.0
 # By default Python looks through all accounts in memory for cycles, which they don't have, whenever
 # a quarter of them is new.
 GARBAGE = (10_000, 10, 1_000)
@@ -44,7 +31,6 @@ GARBAGE = (10_000, 10, 1_000)
 _LOCK_S = 0.02
 _RESTORING_WAIT_MS = 1.0  # for other partitions' records, while one is restored
 _JOINING_WAIT_MS = 20.0  # and while the group, or an offset, is waited for, to begin with that
-_END_WAIT_MS = 10  # once for each partition that is restored
 
 log = structlog.get_logger("detector")
 
@@ -69,7 +55,7 @@ class Detector:
         self._pulse = pulse
         self._stop = stop
         self._one_core = OneCore(settings.cpu_affinity)
-        self._report = _Report(metrics, settings.dead_letter_topic)
+        self._report = ProgressReport(metrics, settings.dead_letter_topic)
         self._member_id = ""  # of the last stream, in its group
 
     def run(self) -> None:
@@ -83,17 +69,20 @@ class Detector:
         sys.setswitchinterval(_LOCK_S)
         self._pulse.beat()
         self._rules.clear_counts()  # of a batch that the last stream judged and did not send
-        topics = self._topics()
-        outputs = (topics[name] for name in self._settings.output_topics)
-        limits = Limits.of(outputs, topics[self._settings.transactions_topic])
-        config = self._stream_config(min(topic.max_bytes for topic in topics.values()))
-        state = State(self._state_config(config), self._settings.state_bounds, self._rules)
-        life = _Life(state, self._metrics)
+        settings, keeps_state = self._settings, self._keeps_state
+        topics = describe_all_topics(settings, keeps_state=keeps_state)
+        outputs = (topics[name] for name in settings.output_topics)
+        limits = Limits.of(outputs, topics[settings.transactions_topic])
+        max_bytes = min(topic.max_bytes for topic in topics.values())
+        config = stream_config(settings, max_bytes, keeps_state=keeps_state)
+        saved = state_config(settings, config) if keeps_state else None
+        state = State(saved, settings.state_bounds, self._rules)
+        observer = StreamObserver(state, self._metrics)
         try:
             with Stream(
-                config, life, self._stop.deadline, self._member_id, life.before_commit
+                config, observer, self._stop.deadline, self._member_id, observer.before_commit
             ) as stream:
-                life.stream = stream
+                observer.stream = stream
                 self._say_what_judges()
                 try:
                     while not self._stop.requested:
@@ -136,7 +125,7 @@ class Detector:
             time.sleep(0)  # who waits for Python's lock gets it
         self._pulse.beat()
         self._one_core.tend()
-        self._report.maybe(stream, state)
+        self._report.turn(stream, state)
 
     def _note_version(self, stream: Stream, batch: Batch, memory: Memory) -> None:
         """Tells the log, in the Kafka transaction of this batch, where it is the first that other
@@ -175,131 +164,9 @@ class Detector:
         exactly_once = self._settings.processing_guarantee is Guarantee.EXACTLY_ONCE
         return exactly_once and self._rules.remembers
 
-    def _topics(self) -> Mapping[str, TopicLimits]:
-        settings = self._settings
-        names = [settings.transactions_topic, *settings.output_topics]
-        if self._keeps_state:
-            names.append(settings.state_topic)
-        if settings.rules_topic is not None:
-            names.append(settings.rules_log_topic)
-        known = describe_topics(settings.kafka_broker_url, names)
-        if self._keeps_state:
-            _require_as_many(known, settings.transactions_topic, settings.state_topic)
-        return known
-
-    def _stream_config(self, most_bytes: int) -> StreamConfig:
-        settings = self._settings
-        return StreamConfig(
-            bootstrap_servers=settings.kafka_broker_url,
-            group=settings.consumer_group,
-            topic=settings.transactions_topic,
-            guarantee=settings.processing_guarantee,
-            commit_interval_ms=settings.commit_interval_ms,
-            instance_id=settings.instance_id,
-            batch_bytes=min(BATCH_BYTES, most_bytes),
-            compression=settings.compression_type,
-            codec=settings.record_codec,
-            hold_assigned=self._keeps_state,
-        )
-
-    def _state_config(self, config: StreamConfig) -> StateConfig | None:
-        if not self._keeps_state:
-            return None
-        settings = self._settings
-        return StateConfig(
-            topic=settings.state_topic,
-            source=settings.transactions_topic,
-            go_on_without=settings.state_missing is StateMissing.PARTIAL,
-            reader=config.for_a_reader(wait_ms=_END_WAIT_MS),
-        )
-
 
 def _wait_ms(state: State) -> float:
     """So long may a read wait for records."""
     if state.is_complete:
         return IDLE_WAIT_MS
     return _RESTORING_WAIT_MS if state.is_restoring else _JOINING_WAIT_MS
-
-
-def _require_as_many(known: Mapping[str, TopicLimits], source: str, state: str) -> None:
-    """An account's state is in the partition of the number that its payments are in."""
-    wanted, found = known[source].partitions, known[state].partitions
-    if wanted != found:
-        raise Refused(
-            f"topic {state!r} has {found} partitions, and {source!r} has {wanted}: it must have as "
-            "many; where the input got more, accounts moved, and those begin without a history"
-        )
-
-
-class _Life:
-    """What a stream tells: passed on to those whom it concerns (`kafka_batch.Observer`)."""
-
-    def __init__(self, state: State, metrics: Metrics) -> None:
-        self.stream: Stream | None = None
-        self._state = state
-        self._metrics = metrics
-        self.committing = metrics.committing
-        self.committed = metrics.committed
-        self.aborted = metrics.aborted
-
-    def rebalanced(self, partitions: Sequence[int]) -> None:
-        self._state.assigned(partitions)
-        self._metrics.rebalanced(partitions)
-
-    def before_commit(self, offsets: Mapping[int, int]) -> None:
-        if self.stream is not None:  # it is open before there is anything to commit
-            began = time.monotonic()
-            self._state.committing(self.stream, offsets)
-            self._metrics.saved(time.monotonic() - began)
-
-
-class _Report:
-    """Keeps the lag metric fresh, says every ten seconds what was done, and when a partition stands
-    still; and warns of dead letters."""
-
-    def __init__(self, metrics: Metrics, dead_letter_topic: str) -> None:
-        self._metrics = metrics
-        self._dead_letter_topic = dead_letter_topic
-        self._dead_letters = DeadLetterWarnings()
-        self._lag_at = self._report_at = self._since = self._moved_at = time.monotonic()
-        self._before = metrics.committed_total.copy()
-        self._waiting: Sequence[int] = []
-
-    def maybe(self, stream: Stream, state: State) -> None:
-        now = time.monotonic()
-        if now >= self._lag_at:
-            before, self._waiting = self._waiting, stream.waiting()
-            if not self._waiting or self._waiting != before or state.gets_on:
-                self._moved_at = now
-            self._metrics.lag(stream.lag(), self._waiting)
-            self._metrics.memories(state.memories)
-            self._lag_at = now + _LAG_S
-        if now >= self._report_at + _REPORT_S:
-            self._say(now, sum(stream.lag().values()))
-        self._warn_of_dead_letters(now)
-
-    def _warn_of_dead_letters(self, now: float) -> None:
-        metrics, read = self._metrics, self._metrics.committed_total.total()
-        warning = self._dead_letters.next(now, read, metrics.dead_total, metrics.dead_samples)
-        if warning:
-            log.warning(
-                "records can't be judged: docs/dead-letters.md says why, and how to look at them",
-                topic=self._dead_letter_topic,
-                **warning,
-            )
-
-    def _say(self, now: float, lag: int) -> None:
-        done = self._metrics.committed_total - self._before
-        rate = done.total() / (now - self._since)
-        counts = {verdict: done[verdict] for verdict in ("legit", "fraud", "dead_letter")}
-        waiting = {"not_read_yet": self._waiting} if self._waiting else {}
-        log.info("judged", **counts, per_second=round(rate), lag=lag, **waiting)
-        if now > self._moved_at + _STANDSTILL_S:
-            log.warning(
-                "partitions stand still: what they must know first is in a Kafka transaction that "
-                "does not end; docs/exactly-once.md says how to end it",
-                partitions=self._waiting,
-                seconds=round(now - self._moved_at),
-            )
-        self._before = self._metrics.committed_total.copy()
-        self._since = self._report_at = now

@@ -3,9 +3,12 @@
 import asyncio
 import json
 import logging
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,7 +44,7 @@ from kafka_batch._client.client import Admin, QuietRepeats
 from kafka_batch.errors import one_line, translate
 from service_kit.anew import run_until_done
 from service_kit.health import Pulse, check
-from service_kit.logs import set_up_logs
+from service_kit.logs import LogFormat, set_up_logs
 from service_kit.stop import Stop
 
 
@@ -188,9 +191,19 @@ def test_each_message_of_the_client_is_let_through_once_a_minute() -> None:
     assert quiet.filter(a_line("kafka.net", 1, "node 3 is away"))
 
 
-def test_logs_are_one_json_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
+@contextmanager
+def logs_as_they_were() -> Iterator[None]:
+    """Afterwards."""
     handlers, level = logging.root.handlers[:], logging.root.level
     try:
+        yield
+    finally:
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
+
+
+def test_logs_are_one_json_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with logs_as_they_were():
         set_up_logs("INFO")
         logging.getLogger("kafka.net").warning("node %s\nis away", 1)
         logging.getLogger("kafka.net").info("chatter")
@@ -198,9 +211,6 @@ def test_logs_are_one_json_object_a_line(capfd: pytest.CaptureFixture[str]) -> N
         for error in ("ConcurrentTransactionsError", "NotLeaderForPartitionError"):
             logging.getLogger("kafka.producer.sender").warning("sent again: %s", error)
         logging.getLogger("else").info("heard")
-    finally:
-        logging.root.handlers[:] = handlers
-        logging.root.setLevel(level)
     found = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert [(line["event"], line["level"]) for line in found] == [
         ("node 1\nis away", "warning"),
@@ -208,6 +218,16 @@ def test_logs_are_one_json_object_a_line(capfd: pytest.CaptureFixture[str]) -> N
         ("heard", "info"),
     ]
     assert all("timestamp" in line for line in found)
+
+
+def test_logs_for_a_person_are_short_lines_without_colours_where_they_are_piped(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with logs_as_they_were():
+        set_up_logs("INFO", LogFormat.CONSOLE)
+        structlog.get_logger("detector").info("judged", legit=9, fraud=1)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\dZ \[info     \] judged \[detector\] fraud=1 legit=9", line)
 
 
 def test_errors_are_sorted_by_who_can_mend_them() -> None:
