@@ -16,6 +16,7 @@ from kafka_batch._records.codec import (
     Headers,
     Record,
     encode_tail,
+    read_headers,
 )
 from kafka_batch._stream.stream import IDLE_WAIT_MS, Observer, Stream
 from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
@@ -57,6 +58,7 @@ __all__ = [
     "encode_tail",
     "one_line",
     "partition_of",
+    "read_headers",
     "record_size",
     "whole_batches",
 ]
