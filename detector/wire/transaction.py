@@ -3,7 +3,7 @@
 A value either is a valid `Transaction`, which nothing needs to check again, or `Unreadable`.
 
 A plain record, as the generator and most producers write it, is recognised as wholly valid by one
-regular expression; whatever that doesn't match is read with care (`detector.careful`).
+regular expression; whatever that doesn't match is read with care (`detector.wire.careful`).
 """
 
 import re

@@ -111,7 +111,7 @@ def test_a_topic_that_is_not_created_in_time_is_waited_for(
                 return super().create_topics(topics, **options)
 
         with monkeypatch.context() as patched:
-            patched.setattr("kafka_batch.topics.Admin", Pausing)
+            patched.setattr("kafka_batch._client.topics.Admin", Pausing)
             with pytest.raises(StartAnew, match="'second' is not there yet"):
                 create()
         with pytest.raises(StartAnew, match="no broker answers"):
