@@ -1,0 +1,1 @@
+"""What both services need around their loops: settings, logs, signals, health, starting anew."""

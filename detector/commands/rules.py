@@ -185,10 +185,8 @@ def _name(version: str | None) -> str:
 def _described(current: Current) -> str:
     """A version with who activated it, when and why, as far as that is known."""
     when = "" if current.at_ms is None else f"  activated {utc(current.at_ms)}"
-    by, why = (
-        (f" by {current.by}" if current.by else ""),
-        (f": {current.why}" if current.why else ""),
-    )
+    by = f" by {current.by}" if current.by else ""
+    why = f": {current.why}" if current.why else ""
     return f"{_name(current.version)}{when}{by}{why}"
 
 
