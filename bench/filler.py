@@ -12,8 +12,8 @@ from bench.topics import PARTITIONS, Broker
 from detector.rules.tools.simulation import Payments, Simulation
 from kafka_batch import BATCH_BYTES, BatchProducer, Record, partition_of
 
-_AT_ONCE = 10_000
-_MOST_UNDELIVERED = 200_000
+_CHUNK_SIZE = 10_000
+_MAX_UNDELIVERED = 200_000
 _DELIVERY_S = 60.0
 
 
@@ -30,16 +30,16 @@ def fill(broker: Broker, topic: str, accounts: int, payments: int, seed: int = 1
         bootstrap_servers=broker.address, acks="all", linger_ms=20, batch_size=BATCH_BYTES
     )
     try:
-        for done in range(0, payments, _AT_ONCE):
-            chunk = simulation.take(min(_AT_ONCE, payments - done))
+        for done in range(0, payments, _CHUNK_SIZE):
+            chunk = simulation.take(min(_CHUNK_SIZE, payments - done))
             by_partition: list[list[Record]] = [[] for _ in range(PARTITIONS)]
             for source, record in _records(chunk, names):
                 by_partition[places[source]].append(record)
             for number, records in enumerate(by_partition):
                 producer.extend(TopicPartition(topic, number), records)
-            if producer.undelivered > _MOST_UNDELIVERED:
-                producer.deliver(_DELIVERY_S)
-        producer.deliver(_DELIVERY_S)
+            if producer.undelivered > _MAX_UNDELIVERED:
+                producer.flush_within(_DELIVERY_S)
+        producer.flush_within(_DELIVERY_S)
     finally:
         producer.close()
 

@@ -1,6 +1,6 @@
 """How soon a detector that was killed goes on where it stood, and what its accounts take of memory.
 
-A detector judges nearly all of an input, is killed, and starts anew. What counts is what it then
+A detector judges nearly all of an input, is killed, and restarts. What counts is what it then
 says it restored, and how much memory it has as the last partition is done, next to a detector that
 has no accounts.
 """

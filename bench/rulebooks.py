@@ -24,7 +24,7 @@ class Chosen:
         return WORK / "rules" / f"{self.name}.yaml"
 
     def write(self) -> Path:
-        """Makes the file anew, without the tests in it, and returns its path."""
+        """Writes the file again, without the tests in it, and returns its path."""
         book = yaml.safe_load(RULES_FILE.read_text())
         book["rules"] = [self._copy(rule) for rule in book["rules"] if self._has(rule["name"])]
         self.path.parent.mkdir(parents=True, exist_ok=True)

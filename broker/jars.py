@@ -14,7 +14,7 @@ from broker.terminal import say
 VERSION = "4.3.1"
 HERE = Path(__file__).parent
 LIBRARY = HERE.parent / ".broker" / "libs"
-_LEAST_JAVA = 17
+_MIN_JAVA = 17
 
 
 class BrokerUnavailable(Exception):
@@ -106,12 +106,12 @@ def java_program() -> str:
     """
     home = os.environ.get("JAVA_HOME")
     program = shutil.which("java", path=f"{home}/bin" if home else None)
-    advice = f"install version {_LEAST_JAVA} or later, and let JAVA_HOME or PATH lead to it"
+    advice = f"install version {_MIN_JAVA} or later, and let JAVA_HOME or PATH lead to it"
     if program is None:
         raise BrokerUnavailable(f"Java is missing: {advice}")
     said = _run([program, "-version"]).stdout
     version = re.search(r'version "(\d+)', said)
-    if version is None or int(version[1]) < _LEAST_JAVA:
+    if version is None or int(version[1]) < _MIN_JAVA:
         raise BrokerUnavailable(f"{program} won't do ({first_error(said)}): {advice}")
     return program
 

@@ -14,24 +14,24 @@ from generator.transactions import Chunk, Transactions
 from kafka_batch import (
     BATCH_BYTES,
     BatchProducer,
+    FatalError,
     Record,
-    Refused,
+    describe_error,
     describe_topics,
-    one_line,
     partition_of,
     whole_batches,
 )
 from kafka_batch.errors import translate
-from service_kit.cores import OneCore
-from service_kit.health import Pulse
-from service_kit.stop import Stop
+from service_kit.cores import CpuAffinity
+from service_kit.health import Heartbeat
+from service_kit.shutdown import Shutdown
 
 _REPORT_S = 10.0
 _RATE_S = 2.0
 _STALLED_S = 5.0
 _PAUSE_S = 0.002
-_LEAST_UNDELIVERED, _MOST_UNDELIVERED = 1_000, 50_000
-_DELIVERY_S = 3.0  # of what was made, once it is told to stop; within the grace of `Stop`
+_MIN_UNDELIVERED, _MAX_UNDELIVERED = 1_000, 50_000
+_DELIVERY_S = 3.0  # of what was made, once it is told to stop; within the grace of `Shutdown`
 _NEVER_MS = 10 * 365 * 86_400_000  # an outage of any length delays what was made, no more
 
 log = structlog.get_logger("generator")
@@ -41,26 +41,30 @@ class Generator:
     """Makes transactions until it is told to stop, or has made as many as it shall."""
 
     def __init__(
-        self, settings: GeneratorSettings, metrics: Metrics, pulse: Pulse, stop: Stop
+        self,
+        settings: GeneratorSettings,
+        metrics: Metrics,
+        heartbeat: Heartbeat,
+        shutdown: Shutdown,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._pulse = pulse
-        self._stop = stop
-        self._one_core = OneCore(settings.cpu_affinity)
+        self._heartbeat = heartbeat
+        self._shutdown = shutdown
+        self._cpu_affinity = CpuAffinity(settings.cpu_affinity)
         self._transactions = Transactions(settings.accounts, settings.seed)
-        rate = settings.transactions_per_second or _MOST_UNDELIVERED
-        self._bound = min(max(rate, _LEAST_UNDELIVERED), _MOST_UNDELIVERED)
+        rate = settings.transactions_per_second or _MAX_UNDELIVERED
+        self._bound = min(max(rate, _MIN_UNDELIVERED), _MAX_UNDELIVERED)
 
     def run(self) -> None:
         """Generates, and delivers all that was made.
 
         Raises:
-            kafka_batch.StartAnew: no broker answers; nothing was made yet.
-            kafka_batch.Refused: the broker refuses what is sent, or it can't be delivered in time
-                once the process was told to stop.
+            kafka_batch.RecoverableError: no broker answers; nothing was made yet.
+            kafka_batch.FatalError: the broker refuses what is sent, or it can't be delivered in
+                time once the process was told to stop.
         """
-        self._pulse.beat()
+        self._heartbeat.beat()
         topic = self._settings.transactions_topic
         known = describe_topics(self._settings.kafka_broker_url, [topic])
         places = _Places(topic, known[topic].partitions)
@@ -69,14 +73,14 @@ class Generator:
             self._generate(producer, places)
             self._deliver(producer)
         except KafkaError as error:
-            raise Refused(_not_stored(producer.undelivered, error)) from error
+            raise FatalError(_not_stored(producer.undelivered, error)) from error
         finally:
             producer.close(timeout=1)
 
     def _open(self, batch_bytes: int) -> BatchProducer:
         try:
             producer = BatchProducer(
-                give_up_at=self._stop.deadline,
+                deadline_at=self._shutdown.deadline,
                 whole_batches=whole_batches(self._settings.record_codec),
                 compression_type=self._settings.compression_type.for_the_client,
                 bootstrap_servers=self._settings.kafka_broker_url,
@@ -106,8 +110,8 @@ class Generator:
         pace = Pace(rate, time.monotonic()) if rate else Unthrottled()
         watch = _Watch(self._metrics, rate)
         log.info("generating", topic=self._settings.transactions_topic, per_second=rate)
-        while left and not self._stop.requested:
-            self._metrics.delivered(producer.reap())
+        while left and not self._shutdown.requested:
+            self._metrics.delivered(producer.collect_acks())
             room = self._bound - producer.undelivered
             # While there is no room nothing is asked of the pace: a stall is one debt at its end.
             count = int(min(pace.due(time.monotonic()), room, left)) if room > 0 else 0
@@ -115,10 +119,10 @@ class Generator:
                 self._send(producer, places, self._transactions.take(count))
                 pace.made(count)
                 left -= count
-            self._pulse.beat()
-            self._one_core.tend()
+            self._heartbeat.beat()
+            self._cpu_affinity.update()
             watch.turn(pace.skipped, waiting=producer.undelivered > 0)
-            self._stop.sleep(_PAUSE_S if room <= 0 else pace.pause_s(time.monotonic()))
+            self._shutdown.sleep(_PAUSE_S if room <= 0 else pace.pause_s(time.monotonic()))
 
     def _send(self, producer: BatchProducer, places: "_Places", chunk: Chunk) -> None:
         now_ms = time.time_ns() // 1_000_000
@@ -132,8 +136,8 @@ class Generator:
     def _deliver(self, producer: BatchProducer) -> None:
         try:
             # Without a word to stop, whatever time it takes.
-            patience_s = _DELIVERY_S if self._stop.requested else float("inf")
-            self._metrics.delivered(producer.deliver(patience_s))
+            patience_s = _DELIVERY_S if self._shutdown.requested else float("inf")
+            self._metrics.delivered(producer.flush_within(patience_s))
         finally:
             metrics = self._metrics
             log.info(
@@ -145,7 +149,9 @@ class Generator:
 
 
 def _not_stored(count: int, error: KafkaError) -> str:
-    return f"{count} transactions that were made are not known to be stored: {one_line(error)}"
+    return (
+        f"{count} transactions that were made are not known to be stored: {describe_error(error)}"
+    )
 
 
 class _Places(dict[str, TopicPartition]):

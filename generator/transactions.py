@@ -14,7 +14,7 @@ import msgspec
 from faker import Faker
 
 _ACCOUNT = 12  # letters and digits
-_AT_ONCE = 1_000  # accounts
+_CHUNK_SIZE = 1_000  # accounts
 _LETTERS = string.ascii_letters + string.digits
 _AMOUNTS = range(100, 100_001)  # in hundredths: 1.00 to 1000.00
 
@@ -77,7 +77,7 @@ def _pool(accounts: int, seed: int) -> list[str]:
     faker.seed_instance(seed)
     pool: dict[str, None] = {}
     while len(pool) < accounts:
-        count = min(_AT_ONCE, accounts - len(pool))
+        count = min(_CHUNK_SIZE, accounts - len(pool))
         letters = "".join(faker.random_elements(_LETTERS, length=count * _ACCOUNT))
         pool.update((letters[n : n + _ACCOUNT], None) for n in range(0, len(letters), _ACCOUNT))
     return list(pool)

@@ -6,57 +6,63 @@ from kafka_batch._client.producer import BatchProducer, partition_of, record_siz
 from kafka_batch._client.reader import PartitionReader
 from kafka_batch._client.selftest import RecordCodec, whole_batches
 from kafka_batch._client.topics import TopicLimits, create_topics, describe_topics
-from kafka_batch._records.alike import AllBut, RowsInText
-from kafka_batch._records.batch import Batch, Pairs, PlainBatch
+from kafka_batch._records.batch import Batch, KeyValues, PlainBatch
 from kafka_batch._records.codec import (
     NO_TIMESTAMP,
     Header,
     HeaderBlock,
-    HeaderFrame,
     Headers,
+    HeaderTemplate,
     Record,
-    encode_tail,
+    encode_body,
     read_headers,
 )
+from kafka_batch._records.uniform import RowMask, RowsInText
 from kafka_batch._stream.stream import IDLE_WAIT_MS, Observer, Stream
 from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
-from kafka_batch.errors import Hangs, Refused, StartAnew, StreamError, one_line
+from kafka_batch.errors import (
+    FatalError,
+    RecoverableError,
+    ShutdownTimeout,
+    StreamError,
+    describe_error,
+)
 
 __all__ = [
     "BATCH_BYTES",
     "IDLE_WAIT_MS",
     "NO_TIMESTAMP",
     "Admin",
-    "AllBut",
     "Batch",
     "BatchConsumer",
     "BatchProducer",
     "Compression",
     "Consumer",
+    "FatalError",
     "Guarantee",
-    "Hangs",
     "Header",
     "HeaderBlock",
-    "HeaderFrame",
+    "HeaderTemplate",
     "Headers",
+    "KeyValues",
     "Observer",
-    "Pairs",
     "PartitionReader",
     "PlainBatch",
     "QuietRepeats",
     "Record",
     "RecordCodec",
-    "Refused",
+    "RecoverableError",
+    "RowMask",
     "RowsInText",
-    "StartAnew",
+    "ShutdownTimeout",
     "Stream",
     "StreamConfig",
     "StreamError",
     "TopicLimits",
     "create_topics",
+    "describe_error",
     "describe_topics",
-    "encode_tail",
-    "one_line",
+    "encode_body",
     "partition_of",
     "read_headers",
     "record_size",

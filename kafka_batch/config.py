@@ -68,8 +68,8 @@ class StreamConfig:
 
     `instance_id` names this member for good: transactional id and static membership. It must be
     unique among the running members of the group, and lets a restarted member go on sooner.
-    With `hold_assigned`, partitions that the group assigns are not read until they are released, so
-    that their state can be restored first.
+    With `pause_on_assignment`, partitions that the group assigns are not read until they are
+    resumed, so that their state can be restored first.
     `batch_bytes` is at most what every topic that is forwarded to takes (`TopicLimits.max_bytes`).
     """
 
@@ -82,7 +82,7 @@ class StreamConfig:
     batch_bytes: int = BATCH_BYTES
     compression: Compression = Compression.NONE
     codec: RecordCodec = RecordCodec.AUTO
-    hold_assigned: bool = False
+    pause_on_assignment: bool = False
 
     def for_the_consumer(self) -> dict[str, Any]:
         """Settings of a `BatchConsumer`."""

@@ -10,15 +10,15 @@ class StreamError(Exception):
     """A stream that can't go on. Nothing is lost: what was not committed is read again."""
 
 
-class StartAnew(StreamError):
-    """Mends itself: close everything and open it anew, from the committed offsets."""
+class RecoverableError(StreamError):
+    """Mends itself: close everything and open it again, from the committed offsets."""
 
 
-class Refused(StreamError):
+class FatalError(StreamError):
     """An operator must mend it: a topic that isn't there, a lacking right, an id used twice."""
 
 
-class Hangs(Refused):
+class ShutdownTimeout(FatalError):
     """A thread of the client hangs, as in the lookup of a name where there is no network, and could
     still send: only ending the process stops it."""
 
@@ -45,7 +45,7 @@ _REFUSALS = (
 )
 
 
-def one_line(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """The error's name and text on a single line, e.g. for a log."""
     text = " ".join(str(error).split())
     name = type(error).__name__
@@ -58,23 +58,25 @@ def _reason(error: kafka_errors.KafkaError) -> kafka_errors.KafkaError:
 
 
 def translate(error: kafka_errors.KafkaError, instance_id: str | None = None) -> StreamError:
-    """Sorts a client error into `StartAnew` or `Refused`.
+    """Sorts a client error into `RecoverableError` or `FatalError`.
 
-    A fenced producer with a random transactional id was fenced by its own time-out: it starts
-    anew. One with a stable id may have a rightful successor, which starting anew would fence [7].
+    A producer with a random transactional id that is fenced was fenced by its own time-out, so
+    the stream restarts. One with a stable id may have a rightful successor, which a restart would
+    fence (docs/exactly-once.md, entry 7).
     """
     error = _reason(error)
     if isinstance(error, _REFUSALS):
-        return Refused(f"refused by the broker: {one_line(error)}")
+        return FatalError(f"refused by the broker: {describe_error(error)}")
     if isinstance(error, _FENCED) and instance_id is not None:
-        return Refused(
-            f"fenced: another process may run with INSTANCE_ID {instance_id!r}: {one_line(error)}"
+        return FatalError(
+            f"fenced: another process may run with INSTANCE_ID {instance_id!r}: "
+            f"{describe_error(error)}"
         )
-    return StartAnew(one_line(error))
+    return RecoverableError(describe_error(error))
 
 
 @contextmanager
-def translated(instance_id: str | None) -> Iterator[None]:
+def map_kafka_errors(instance_id: str | None) -> Iterator[None]:
     """Raises a client error from within as the `StreamError` it is."""
     try:
         yield

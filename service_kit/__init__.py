@@ -1,1 +1,1 @@
-"""What both services need around their loops: settings, logs, signals, health, starting anew."""
+"""What both services need around their loops: settings, logs, signals, health, restarting."""

@@ -30,7 +30,7 @@ log = structlog.get_logger("service")
 
 
 class Affinity(StrEnum):
-    """Who places threads: `OneCore`, or the kernel alone."""
+    """Who places threads: `CpuAffinity`, or the kernel alone."""
 
     AUTO = "auto"
     NONE = "none"
@@ -43,7 +43,7 @@ class _Times(NamedTuple):
     waited: int
 
 
-class OneCore:
+class CpuAffinity:
     """Keeps the process's threads together while they are busy.
 
     They share the core that the main thread is on when they begin to be. While other processes need
@@ -59,7 +59,7 @@ class OneCore:
         self._looked_at = time.monotonic()
         self._times: dict[int, _Times] = {}
 
-    def tend(self) -> None:
+    def update(self) -> None:
         """To be called in the loop of the thread that made this; it looks once a second."""
         now = time.monotonic()
         elapsed_s = now - self._looked_at

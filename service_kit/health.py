@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 
-class Pulse:
+class Heartbeat:
     """Shows that a loop is alive; `beat` may be called at every turn.
 
     The time is the machine's monotonic clock, which a change of the wall clock doesn't move.

@@ -2,14 +2,14 @@
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from kafka_batch.errors import Refused
+from kafka_batch.errors import FatalError
 
 
 def serve_metrics(port: int | None, registry: CollectorRegistry) -> None:
     """Serves the registry at the port, on all addresses, from a thread; without a port, nothing.
 
     Raises:
-        Refused: the port can't be listened on.
+        FatalError: the port can't be listened on.
     """
     if port is None:
         return
@@ -17,4 +17,4 @@ def serve_metrics(port: int | None, registry: CollectorRegistry) -> None:
         start_http_server(port, registry=registry)
     except OSError as error:
         reason = error.strerror or error
-        raise Refused(f"METRICS_PORT={port} can't be listened on: {reason}") from error
+        raise FatalError(f"METRICS_PORT={port} can't be listened on: {reason}") from error

@@ -22,7 +22,7 @@ _SHOWN = 60  # characters of a wrong value
 _LAST_PORT = 65_535
 
 _SERVER = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?:([0-9]{1,5})")
-_MOST_SERVERS = 100
+_MAX_SERVERS = 100
 
 # What Kubernetes gives every container beside a Service: METRICS_PORT beside one named `metrics`
 # (https://kubernetes.io/docs/concepts/services-networking/service/).
@@ -34,8 +34,8 @@ def _servers(url: str) -> str:
     found = [_SERVER.fullmatch(server) for server in servers]
     if not all(each and 0 < int(each[1]) <= _LAST_PORT for each in found):
         raise ValueError(f"it is no host:port, or list of such, with ports from 1 to {_LAST_PORT}")
-    if len(servers) > _MOST_SERVERS:
-        raise ValueError(f"it names more than {_MOST_SERVERS} brokers")
+    if len(servers) > _MAX_SERVERS:
+        raise ValueError(f"it names more than {_MAX_SERVERS} brokers")
     return url
 
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from broker import BrokerUnavailable, Cluster
 from broker.jars import server
 from broker.settings import server_properties
-from kafka_batch import RecordCodec, StartAnew, describe_topics
+from kafka_batch import RecordCodec, RecoverableError, describe_topics
 
 # No example fails for the time that a busy machine takes for it.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -117,7 +117,7 @@ def wait_until_it_answers(kafka: Kafka) -> None:
     def answers() -> bool:
         try:
             describe_topics(kafka.bootstrap_servers, [])
-        except StartAnew:
+        except RecoverableError:
             return False
         return True
 

@@ -14,7 +14,7 @@ from detector.service.published import Published, read_published, reader_setting
 from detector.service.rulebook import read_rules
 from detector.service.settings import DetectorSettings
 from detector.wire.verdicts import AmbiguousLine, Judged, from_the_console, judged
-from kafka_batch import PartitionReader, Refused, describe_topics
+from kafka_batch import FatalError, PartitionReader, describe_topics
 
 _FINE, _NOT_DONE, _WRONG = 0, 1, 2
 _PLACE = re.compile(r"([A-Za-z0-9._-]{1,249})/([0-9]{1,9})/([0-9]{1,18})")
@@ -53,7 +53,7 @@ def explain(asked: argparse.Namespace) -> int:
     for number, given in enumerate(asked.record or _lines()):
         try:
             found = _record(given, settings)
-        except (_NoRecord, Refused) as problem:
+        except (_NoRecord, FatalError) as problem:
             sys.stdout.flush()
             sys.stderr.write(f"detector: {problem}\n")
             status = max(status, _WRONG if isinstance(problem, _NoRecord) else _NOT_DONE)
@@ -101,16 +101,16 @@ def _at(settings: DetectorSettings, topic: str, partition: int, offset: int) -> 
     name = f"{topic}/{partition}/{offset}"
     if topic not in settings.output_topics:
         outputs = ", ".join(settings.output_topics)
-        raise Refused(f"{name}: verdicts are on what the detector writes, which is {outputs}")
+        raise FatalError(f"{name}: verdicts are on what the detector writes, which is {outputs}")
     partitions = describe_topics(settings.kafka_broker_url, [topic])[topic].partitions
     if partition >= partitions:
-        raise Refused(f"{name}: {topic!r} has {partitions} partitions")
+        raise FatalError(f"{name}: {topic!r} has {partitions} partitions")
     for time_ms, value, headers in _read(settings, topic, partition, offset):
         found = judged(name, time_ms, value, headers)
         if found is None:
-            raise Refused(f"{name} carries no verdict that can be read")
+            raise FatalError(f"{name} carries no verdict that can be read")
         return found
-    raise Refused(f"{name}: no committed record is there, or not any more")
+    raise FatalError(f"{name}: no committed record is there, or not any more")
 
 
 def _read(

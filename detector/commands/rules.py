@@ -23,7 +23,7 @@ from detector.wire.verdicts import utc
 
 _FINE, _NOT_DONE, _WRONG = 0, 1, 2
 _MAX_TEXT, _SHOWN = 500, 60
-_FEWEST = 100  # accounts of a measurement
+_MIN_RECORDS = 100  # accounts of a measurement
 
 
 def add_rules(parent: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -199,8 +199,8 @@ def measure(asked: argparse.Namespace) -> int:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or int(text) < _FEWEST:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {_FEWEST}")
+    if not text.isdecimal() or int(text) < _MIN_RECORDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {_MIN_RECORDS}")
     return int(text)
 
 

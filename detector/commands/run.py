@@ -11,13 +11,13 @@ from detector.service.loop import Detector
 from detector.service.metrics import Metrics
 from detector.service.rulebook import read_rules
 from detector.service.settings import DetectorSettings
-from kafka_batch import Refused, create_topics
-from service_kit.anew import run_until_done
-from service_kit.health import Pulse
+from kafka_batch import FatalError, create_topics
+from service_kit.health import Heartbeat
 from service_kit.memory import keep_freed_memory
 from service_kit.metrics import serve_metrics
+from service_kit.restart import run_until_done
+from service_kit.shutdown import Shutdown
 from service_kit.start import begin
-from service_kit.stop import Stop
 
 _REFUSED = 1
 _COMPACT = {"cleanup.policy": "compact"}
@@ -52,44 +52,44 @@ def run(_: argparse.Namespace) -> int:
         SettingsError: a variable has a wrong value.
     """
     keep_freed_memory()
-    stop = Stop()
-    stop.on_signals()
+    shutdown = Shutdown()
+    shutdown.on_signals()
     settings = begin(DetectorSettings, os.environ)
     try:
         with ExitStack() as to_end:
-            _judge(settings, stop, to_end)
-    except Refused as reason:
+            _judge(settings, shutdown, to_end)
+    except FatalError as reason:
         log.error("giving up", reason=str(reason))
         return _REFUSED
     return 0
 
 
-def _judge(settings: DetectorSettings, stop: Stop, to_end: ExitStack) -> None:
-    pulse = Pulse(settings.health_file)
-    metrics = Metrics(pulse.age_s)
+def _judge(settings: DetectorSettings, shutdown: Shutdown, to_end: ExitStack) -> None:
+    heartbeat = Heartbeat(settings.health_file)
+    metrics = Metrics(heartbeat.age_s)
     serve_metrics(settings.metrics_port, metrics.registry)
     of_the_file = read_rules(settings)
     if settings.rules_topic is None:
         say_that_the_file_counts(settings, of_the_file)
-        detector = Detector(settings, of_the_file, metrics, pulse, stop)
+        detector = Detector(settings, of_the_file, metrics, heartbeat, shutdown)
     else:
         following = Following(settings, metrics, of_the_file)
         to_end.callback(following.close)
-        run_until_done(following.begin, stop)
+        run_until_done(following.begin, shutdown)
         first = following.news() or of_the_file
-        detector = Detector(settings, first, metrics, pulse, stop, following.news)
-    run_until_done(detector.run, stop)
+        detector = Detector(settings, first, metrics, heartbeat, shutdown, following.news)
+    run_until_done(detector.run, shutdown)
     log.info("stopped", **metrics.committed_total)
 
 
 def make_topics(_: argparse.Namespace) -> int:
     """Makes the topics that the settings name. Returns and raises as `run`."""
-    stop = Stop()
-    stop.on_signals()
+    shutdown = Shutdown()
+    shutdown.on_signals()
     settings = begin(DetectorSettings, os.environ)
     try:
-        run_until_done(lambda: _create_topics(settings), stop)
-    except Refused as reason:
+        run_until_done(lambda: _create_topics(settings), shutdown)
+    except FatalError as reason:
         log.error("giving up", reason=str(reason))
         return _REFUSED
     return 0

@@ -15,8 +15,8 @@ from detector.service.published import reader_settings
 from detector.service.settings import DetectorSettings
 from detector.wire.verdicts import Judged, judged, utc
 from kafka_batch import Batch, BatchConsumer, describe_topics
-from kafka_batch.errors import translated
-from service_kit.stop import Stop
+from kafka_batch.errors import map_kafka_errors
+from service_kit.shutdown import Shutdown
 
 _WAIT_MS = 300
 _DIM, _BOLD, _RED, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[31m", "\x1b[0m"
@@ -50,11 +50,11 @@ def tail(asked: argparse.Namespace) -> int:
         SettingsError: a variable is wrong.
         StreamError: the brokers can't be reached, or the topic isn't there.
     """
-    stop = Stop()
-    stop.on_signals()
+    shutdown = Shutdown()
+    shutdown.on_signals()
     settings = DetectorSettings.from_environment(os.environ)
     write = coloured if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else plain
-    with closing(_verdicts(settings, stop, from_beginning=asked.from_beginning)) as verdicts:
+    with closing(_verdicts(settings, shutdown, from_beginning=asked.from_beginning)) as verdicts:
         for verdict in islice(verdicts, asked.limit):
             sys.stdout.write(f"{write(verdict)}\n")
     return 0
@@ -84,16 +84,18 @@ def _why(verdict: Judged) -> Iterator[str]:
         yield f"(in shadow: {', '.join(verdict.shadow_rules)})"
 
 
-def _verdicts(settings: DetectorSettings, stop: Stop, *, from_beginning: bool) -> Generator[Judged]:
+def _verdicts(
+    settings: DetectorSettings, shutdown: Shutdown, *, from_beginning: bool
+) -> Generator[Judged]:
     topic = settings.fraud_topic
     number = describe_topics(settings.kafka_broker_url, [topic])[topic].partitions
     places = [TopicPartition(topic, n) for n in range(number)]
-    with translated(None), closing(BatchConsumer(**reader_settings(settings))) as consumer:
+    with map_kafka_errors(None), closing(BatchConsumer(**reader_settings(settings))) as consumer:
         consumer.assign(places)
         starts = consumer.beginning_offsets if from_beginning else consumer.end_offsets
         for place, offset in starts(places).items():
             consumer.seek(place, offset)
-        while not stop.requested and _is_read():
+        while not shutdown.requested and _is_read():
             for batch in consumer.read(_WAIT_MS):
                 yield from _of(batch)
             sys.stdout.flush()

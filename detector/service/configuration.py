@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from detector.service.restoring import StateConfig
 from detector.service.settings import DetectorSettings, StateMissing
-from kafka_batch import BATCH_BYTES, Refused, StreamConfig, TopicLimits, describe_topics
+from kafka_batch import BATCH_BYTES, FatalError, StreamConfig, TopicLimits, describe_topics
 
 _END_WAIT_MS = 10  # once for each partition that is restored
 
@@ -15,8 +15,8 @@ def describe_all_topics(
     """The limits of each topic that is read or written.
 
     Raises:
-        StartAnew: no broker answers.
-        Refused: a topic is not there, or the state topic has another number of partitions.
+        RecoverableError: no broker answers.
+        FatalError: a topic is not there, or the state topic has another number of partitions.
     """
     names = [settings.transactions_topic, *settings.output_topics]
     if keeps_state:
@@ -41,7 +41,7 @@ def stream_config(settings: DetectorSettings, max_bytes: int, *, keeps_state: bo
         batch_bytes=min(BATCH_BYTES, max_bytes),
         compression=settings.compression_type,
         codec=settings.record_codec,
-        hold_assigned=keeps_state,
+        pause_on_assignment=keeps_state,
     )
 
 
@@ -59,7 +59,7 @@ def _require_as_many_partitions(known: Mapping[str, TopicLimits], source: str, s
     """An account's state is in the partition of the number that its payments are in."""
     wanted, found = known[source].partitions, known[state].partitions
     if wanted != found:
-        raise Refused(
+        raise FatalError(
             f"topic {state!r} has {found} partitions, and {source!r} has {wanted}: it must have as "
             "many; where the input got more, accounts moved, and those begin without a history"
         )

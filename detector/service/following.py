@@ -14,7 +14,7 @@ from detector.wire.verdicts import utc
 from kafka_batch import StreamError
 
 _WAIT_MS = 500.0
-_PAUSE_S = 1.0  # before the topic is opened anew
+_PAUSE_S = 1.0  # before the topic is opened again
 _END_S = 2.0
 
 log = structlog.get_logger("detector")

@@ -19,9 +19,9 @@ from detector.service.routing import DeadLetter, Limits, Routed, route
 from detector.service.settings import DetectorSettings
 from detector.service.state import State
 from kafka_batch import IDLE_WAIT_MS, NO_TIMESTAMP, Batch, Guarantee, Stream
-from service_kit.cores import OneCore
-from service_kit.health import Pulse
-from service_kit.stop import Stop
+from service_kit.cores import CpuAffinity
+from service_kit.health import Heartbeat
+from service_kit.shutdown import Shutdown
 
 # By default Python looks through all accounts in memory for cycles, which they don't have, whenever
 # a quarter of them is new.
@@ -43,8 +43,8 @@ class Detector:
         settings: DetectorSettings,
         rules: Rulebook,
         metrics: Metrics,
-        pulse: Pulse,
-        stop: Stop,
+        heartbeat: Heartbeat,
+        shutdown: Shutdown,
         news: Callable[[], Rulebook | None] = lambda: None,
     ) -> None:
         """`news` tells of other rules that are to take the place of those in force."""
@@ -52,9 +52,9 @@ class Detector:
         self._news = news
         self._metrics = metrics
         self._put_in_force(rules)
-        self._pulse = pulse
-        self._stop = stop
-        self._one_core = OneCore(settings.cpu_affinity)
+        self._heartbeat = heartbeat
+        self._shutdown = shutdown
+        self._cpu_affinity = CpuAffinity(settings.cpu_affinity)
         self._report = ProgressReport(metrics, settings.dead_letter_topic)
         self._member_id = ""  # of the last stream, in its group
 
@@ -62,12 +62,13 @@ class Detector:
         """One life of a stream, from opening it to the word to stop.
 
         Raises:
-            kafka_batch.StartAnew: this stream is at its end; another one goes on where it stood.
-            kafka_batch.Refused: an operator must mend something first.
+            kafka_batch.RecoverableError: this stream has ended; another one continues from its
+                committed offsets.
+            kafka_batch.FatalError: an operator must mend something first.
         """
         gc.set_threshold(*GARBAGE)
         sys.setswitchinterval(_LOCK_S)
-        self._pulse.beat()
+        self._heartbeat.beat()
         self._rules.clear_counts()  # of a batch that the last stream judged and did not send
         settings, keeps_state = self._settings, self._keeps_state
         topics = describe_all_topics(settings, keeps_state=keeps_state)
@@ -80,12 +81,12 @@ class Detector:
         observer = StreamObserver(state, self._metrics)
         try:
             with Stream(
-                config, observer, self._stop.deadline, self._member_id, observer.before_commit
+                config, observer, self._shutdown.deadline, self._member_id, observer.before_commit
             ) as stream:
                 observer.stream = stream
                 self._say_what_judges()
                 try:
-                    while not self._stop.requested:
+                    while not self._shutdown.requested:
                         self._turn(stream, state, limits)
                     stream.commit()
                 finally:
@@ -123,8 +124,8 @@ class Detector:
             self._metrics.routed(routed, self._rules)
             self._metrics.rules(self._rules)
             time.sleep(0)  # who waits for Python's lock gets it
-        self._pulse.beat()
-        self._one_core.tend()
+        self._heartbeat.beat()
+        self._cpu_affinity.update()
         self._report.turn(stream, state)
 
     def _note_version(self, stream: Stream, batch: Batch, memory: Memory) -> None:

@@ -25,7 +25,7 @@ Saved = tuple[bytes, bytes | None]
 """An account and what it is saved as; nothing for one that is forgotten."""
 
 FORMAT = 2
-_AT_ONCE = 256  # accounts
+_CHUNK_SIZE = 256  # accounts
 MANIFEST_KEY = b"#manifest"  # no account has a # in its name
 
 
@@ -36,7 +36,7 @@ class Manifest(msgspec.Struct, frozen=True):
     touch that is not saved: what is between them must be replayed. `dropped_until` is the greatest
     event time of an account that was dropped, for want of room. `rules_version` judged the payment
     before `as_of`; `is_logged` says whether the log of versions tells so. `source` marks the input
-    topic that the offsets are of: one that is made anew has another mark. `format` is that of the
+    topic that the offsets are of: one that is recreated has another mark. `format` is that of the
     accounts.
     """
 
@@ -84,7 +84,7 @@ class Memory:
         self._warm: dict[bytes, Account] = {}
         self._cold: dict[bytes, bytes] = {}
         self._stored = 0  # accounts that the topic holds
-        self._void: list[bytes] = []  # accounts that it is to forget
+        self._abort_uncommitted: list[bytes] = []  # accounts that it is to forget
         self._times: deque[tuple[float, int]] = deque()  # when the input had come how far
 
     def __len__(self) -> int:
@@ -155,7 +155,7 @@ class Memory:
 
     def start_over(self) -> None:
         """The input is another: what was remembered of the old one is forgotten."""
-        self._void = [*self._cold]
+        self._abort_uncommitted = [*self._cold]
         self._cold.clear()
         self._stored = 0
         self.dropped_until = NEVER
@@ -167,13 +167,13 @@ class Memory:
         time, which stay in the processor's cache until they are sent. It is saved as it is taken;
         `now_s` is monotonic."""
         until = max(self.next_offset - self._bounds.replay_records, self._reached(now_s))
-        void, self._void = self._void, []
+        void, self._abort_uncommitted = self._abort_uncommitted, []
         yield [(source, None) for source in void]
         most = -(-self._bounds.a_commit // partitions)
         # In one go: whoever looks for the first that are hot passes by all that no longer are.
         due = [*islice(self._due(until), most)]
-        for first in range(0, len(due), _AT_ONCE):
-            yield self._save(due[first : first + _AT_ONCE])
+        for first in range(0, len(due), _CHUNK_SIZE):
+            yield self._save(due[first : first + _CHUNK_SIZE])
         yield [*self._drop()]
 
     def manifest(self) -> Manifest:

@@ -17,7 +17,7 @@ _LAG_S = 1.0
 log = structlog.get_logger("detector")
 
 
-class StallAlarm:
+class StallDetector:
     """For how long partitions have been waiting without any progress."""
 
     def __init__(self, now_s: float) -> None:
@@ -44,14 +44,14 @@ class ProgressReport:
         self._dead_letter_topic = dead_letter_topic
         self._dead_letters = DeadLetterWarnings()
         self._lag_at = self._report_at = self._since = time.monotonic()
-        self._stall = StallAlarm(self._since)
+        self._stall = StallDetector(self._since)
         self._before = metrics.committed_total.copy()
 
     def turn(self, stream: Stream, state: State) -> None:
         """To be called at each turn of the loop."""
         now = time.monotonic()
         if now >= self._lag_at:
-            self._stall.look(now, stream.waiting(), progresses=state.gets_on)
+            self._stall.look(now, stream.blocked_partitions(), progresses=state.is_progressing)
             self._metrics.lag(stream.lag(), self._stall.waiting)
             self._metrics.memories(state.memories)
             self._lag_at = now + _LAG_S

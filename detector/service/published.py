@@ -17,15 +17,15 @@ from kafka_batch import (
     BatchProducer,
     Guarantee,
     PartitionReader,
-    StartAnew,
+    RecoverableError,
     StreamConfig,
     describe_topics,
 )
-from kafka_batch.errors import translated
+from kafka_batch.errors import map_kafka_errors
 from service_kit.settings import SettingsError
 
 CURRENT_KEY = b"current"  # no version, which is of hex digits
-_MOST_BEFORE = 100
+_MAX_BEFORE = 100
 _DELIVERY_S = 10.0
 
 
@@ -52,7 +52,7 @@ class Current(msgspec.Struct, frozen=True):
 
     def followed_by(self, version: str | None, activation: Activation = UNKNOWN) -> Self:
         """Another version is put in force."""
-        return type(self)(version, (self.version, *self.before)[:_MOST_BEFORE], *activation)
+        return type(self)(version, (self.version, *self.before)[:_MAX_BEFORE], *activation)
 
     def rolled_back(self, activation: Activation = UNKNOWN) -> Self | None:
         """The one before is in force again; None where there was none."""
@@ -146,7 +146,9 @@ class RulesTopic:
         while current not in self.activated[known:] or not self._reader.at_end:
             self.read_more()
             if time.monotonic() > deadline:
-                raise StartAnew("what was written to the rules topic was not read back in time")
+                raise RecoverableError(
+                    "what was written to the rules topic was not read back in time"
+                )
         return self.activated[known:]
 
     def close(self) -> None:
@@ -183,10 +185,10 @@ def write_current(settings: DetectorSettings, current: Current) -> None:
 def _write(settings: DetectorSettings, key: bytes, value: bytes) -> None:
     topic, _ = _topic(settings)
     config = _config(settings).for_the_producer()
-    with translated(None), closing(BatchProducer(**config)) as producer:
+    with map_kafka_errors(None), closing(BatchProducer(**config)) as producer:
         record = (time.time_ns() // 1_000_000, key, value, ())
         producer.extend(TopicPartition(topic, 0), [record])
-        producer.deliver(_DELIVERY_S)
+        producer.flush_within(_DELIVERY_S)
 
 
 def _topic(settings: DetectorSettings) -> tuple[str, str]:

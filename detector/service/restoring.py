@@ -12,7 +12,7 @@ import structlog
 from detector.rules import Rules
 from detector.service.memory import FORMAT, Manifest, Memory
 from detector.wire.payments import Payments, read_payments
-from kafka_batch import Batch, Pairs, PartitionReader, Refused
+from kafka_batch import Batch, FatalError, KeyValues, PartitionReader
 
 _TURN_S = 0.1  # other partitions wait so long
 
@@ -62,7 +62,7 @@ class Restoring:
         """A short turn; whether that was the last.
 
         Raises:
-            kafka_batch.Refused: the state doesn't fit the input.
+            kafka_batch.FatalError: the state doesn't fit the input.
             kafka_batch.StreamError: the brokers can't be reached.
         """
         until = time.monotonic() + _TURN_S
@@ -86,7 +86,7 @@ class Restoring:
         reader = self._reader
         self._begin(self._config.topic)
         while not reader.at_end:
-            self._load(reader.read_pairs())
+            self._load(reader.read_key_values())
             yield
         low = self._low()
         if low < self._offset:
@@ -106,7 +106,7 @@ class Restoring:
         self._read_at = time.monotonic()
         return first
 
-    def _load(self, pairs: Pairs | None) -> None:
+    def _load(self, pairs: KeyValues | None) -> None:
         if pairs is None:
             return
         self._read_at = time.monotonic()
@@ -120,7 +120,7 @@ class Restoring:
         """Where the replay begins."""
         manifest = self._manifest
         if manifest is not None and manifest.format != FORMAT:
-            raise Refused(
+            raise FatalError(
                 f"{self._place} holds state of format {manifest.format}, and this release reads "
                 f"{FORMAT}: go on with the release that wrote it, or give the group another "
                 "CONSUMER_GROUP and STATE_TOPIC, and judge the input again"
@@ -131,11 +131,11 @@ class Restoring:
         if manifest is None:
             return 0
         if manifest.source and self.memory.source not in ("", manifest.source):
-            log.warning("the input was made anew: its accounts begin anew", state=self._place)
+            log.warning("the input was recreated: its accounts start over", state=self._place)
             self.memory.start_over()
             return self._offset
         if manifest.as_of > self._offset:
-            raise Refused(
+            raise FatalError(
                 f"{self._place} holds state as of input offset {manifest.as_of}, which is past the "
                 f"committed offset {self._offset}: set the offset back to that, or give this group "
                 "another STATE_TOPIC"
@@ -148,7 +148,7 @@ class Restoring:
 
     def _is_missing(self, problem: str) -> None:
         if not self._config.go_on_without:
-            raise Refused(
+            raise FatalError(
                 f"the state of {self._place} is not complete: {problem}; to go on with what there "
                 "is, and mark verdicts with history: partial, set STATE_MISSING=partial"
             )
@@ -167,7 +167,7 @@ class Restoring:
 
     def _remember(self, payments: Payments) -> None:
         accounts = self.memory.touch_again(payments)
-        anew = payments.chosen(accounts)
+        missing = payments.chosen(accounts)
         known = [account for account in accounts if account]
-        for _ in anew.judged(self._rules.rememberers, known):
+        for _ in missing.judged(self._rules.rememberers, known):
             self._replayed += 1

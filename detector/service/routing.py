@@ -23,12 +23,12 @@ from detector.wire.headers import (
 from detector.wire.payments import Payments, read_payments
 from kafka_batch import (
     NO_TIMESTAMP,
-    AllBut,
     Batch,
     HeaderBlock,
     Record,
+    RowMask,
     TopicLimits,
-    encode_tail,
+    encode_body,
     read_headers,
     record_size,
 )
@@ -96,18 +96,18 @@ class Limits:
     def room(self, batch: Batch) -> int:
         """By how many bytes every record of the batch may grow and be taken; negative where one
         may not be taken as it is."""
-        return self.max_bytes - record_size(batch.largest)
+        return self.max_bytes - record_size(batch.max_body_size)
 
     def refused(self, batch: Batch, now_ms: int, room: int) -> list[int]:
         """The rows that may not be taken as they are, by the batch's `room`."""
         times = self.times(now_ms)
-        if room >= 0 and all(ms in times for ms in batch.time_span):
+        if room >= 0 and all(ms in times for ms in batch.timestamp_bounds):
             return []
         most = self.max_bytes - record_size(0)
         return [
             row
-            for row, (ms, tail) in enumerate(zip(batch.timestamps, batch.tails, strict=True))
-            if ms not in times or len(tail) > most
+            for row, (ms, body) in enumerate(zip(batch.timestamps, batch.bodies, strict=True))
+            if ms not in times or len(body) > most
         ]
 
 
@@ -115,7 +115,7 @@ def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int, memory: Memor
     """Judges every row of a batch; `memory` is that of its partition.
 
     `now_ms`, our clock, serves only to foresee which timestamps the broker would refuse. Where
-    the broker's clock is behind ours it refuses a few more; the stream then starts anew, until
+    the broker's clock is behind ours it refuses a few more; the stream then restarts, until
     that clock has caught up.
     """
     its = _Batch(batch, rules, limits, now_ms)
@@ -175,7 +175,7 @@ class _Batch:
         headers = dead_letter_headers(fault, origin, refused_ms)
         headers = judged_headers(origin, self._version, headers)
         record = None
-        if record_size(len(batch.tails[row]), headers) > limits.max_bytes:
+        if record_size(len(batch.bodies[row]), headers) > limits.max_bytes:
             record = _cut(batch, row, timestamp_ms, headers, limits)
         letter = DeadLetter(row, fault.code, timestamp_ms, headers, record)
         self.routed.dead.append(letter)
@@ -185,7 +185,7 @@ class _Batch:
         routed = self.routed
         routed.dead.sort()
         elsewhere = chain(routed.fraud, [letter.row for letter in routed.dead])
-        routed.legit = AllBut(len(self.batch), elsewhere)
+        routed.legit = RowMask(len(self.batch), elsewhere)
         return routed
 
 
@@ -214,19 +214,19 @@ def _accounts(payments: Payments, rules: Rules, memory: Memory) -> Sequence[Acco
 
 def _forged(batch: Batch) -> frozenset[int]:
     """The rows whose sender used the name of a header of ours."""
-    if batch.bare:
+    if batch.headerless:
         return frozenset()
     return frozenset(
         row
-        for row in _rows_with_names(batch.tails)
-        if any(name in VERDICT_HEADERS for name, _ in read_headers(batch.tails[row]))
+        for row in _rows_with_names(batch.bodies)
+        if any(name in VERDICT_HEADERS for name, _ in read_headers(batch.bodies[row]))
     )
 
 
-def _rows_with_names(tails: Sequence[bytes]) -> Iterator[int]:
+def _rows_with_names(bodies: Sequence[bytes]) -> Iterator[int]:
     """Rows in which such a name stands somewhere, as a header's is encoded. All are looked through
     at once: most batches have none, and to decode the headers of every row takes longer."""
-    joined, ends = b"".join(tails), [*accumulate(map(len, tails))]
+    joined, ends = b"".join(bodies), [*accumulate(map(len, bodies))]
     for name in _ENCODED_NAMES:
         position = joined.find(name)
         while position >= 0:
@@ -240,7 +240,7 @@ def _fault(
     """Why the broker would refuse the row as it is."""
     if limits.refuse(batch.timestamps[row], now_ms):
         return Unreadable("bad_timestamp", "the timestamp is further off than the topics take")
-    size, most = record_size(len(batch.tails[row]), headers), limits.max_bytes
+    size, most = record_size(len(batch.bodies[row]), headers), limits.max_bytes
     if size > most:
         return Unreadable("too_large", f"{size} bytes with headers; the topics take {most}")
     return None
@@ -251,6 +251,6 @@ def _cut(batch: Batch, row: int, timestamp_ms: int, headers: HeaderBlock, limits
     without its key and its own headers too. The rest is found at its origin."""
     ours = headers.decoded()
     record = timestamp_ms, batch.keys[row], None, [*batch.headers[row], *ours]
-    if record_size(len(encode_tail(*record[1:]))) <= limits.max_bytes:
+    if record_size(len(encode_body(*record[1:]))) <= limits.max_bytes:
         return record
     return timestamp_ms, None, None, ours

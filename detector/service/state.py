@@ -20,7 +20,7 @@ from detector.service.restoring import Restoring, StateConfig
 from kafka_batch import NO_TIMESTAMP, PartitionReader, Stream
 
 log = structlog.get_logger("detector")
-_LEAST_PATIENCE_S, _MOST_PATIENCE_S = 1.0, 16.0
+_MIN_PATIENCE_S, _MAX_PATIENCE_S = 1.0, 16.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -37,11 +37,11 @@ class State:
         self._rules = rules
         self._reader: PartitionReader | None = None
         self._restoring: Restoring | None = None
-        self._assigned: set[int] | None = None  # by the group, once it has
+        self._on_assigned: set[int] | None = None  # by the group, once it has
         self._live: set[int] = set()  # of them, those that are read
         self._stalled: dict[int, float] = {}  # by partition: when its restoring stalled last
         # So long may nothing come; longer each time, since brokers may only be slow.
-        self._patience_s = _LEAST_PATIENCE_S
+        self._patience_s = _MIN_PATIENCE_S
         self.memories: dict[int, Memory] = {}  # by partition, those that are complete
 
     def memory(self, partition: int) -> Memory:
@@ -57,10 +57,10 @@ class State:
     @property
     def is_complete(self) -> bool:
         """Nothing is to be restored before the next rebalance."""
-        return self._config is None or self._assigned == self._live
+        return self._config is None or self._on_assigned == self._live
 
     @property
-    def gets_on(self) -> bool:
+    def is_progressing(self) -> bool:
         """A partition is being restored that has not stalled so far."""
         return self._restoring is not None and self._restoring.partition not in self._stalled
 
@@ -68,10 +68,10 @@ class State:
         """The group gave these partitions, in place of others: what is not among them is dropped,
         and so is what is half restored."""
         self._restoring = None
-        self._assigned, self._live = {*partitions}, set()
+        self._on_assigned, self._live = {*partitions}, set()
         self._stalled.clear()
-        self._patience_s = _LEAST_PATIENCE_S
-        for gone in self.memories.keys() - self._assigned:
+        self._patience_s = _MIN_PATIENCE_S
+        for gone in self.memories.keys() - self._on_assigned:
             del self.memories[gone]
         if self._config is None:
             self.memories.clear()
@@ -80,14 +80,14 @@ class State:
         """A short turn of restoring the partitions that are held, one after the other.
 
         Raises:
-            kafka_batch.Refused: the state doesn't fit the input; an operator must say what now.
+            kafka_batch.FatalError: the state doesn't fit the input; an operator must say what now.
             kafka_batch.StreamError: the brokers can't be reached.
         """
         if self._config is None:
             return
         if self._restoring is None:
             self._begin_one(stream, self._config)
-        elif self._restoring.partition not in stream.held():
+        elif self._restoring.partition not in stream.paused_positions():
             self._restoring = None  # a rebalance takes it: it may be another member's by now
         elif self._restoring.step():
             done, self._restoring = self._restoring, None
@@ -96,12 +96,12 @@ class State:
             self._release(stream, done.partition)
         elif self._restoring.is_stalled:
             self._stalled[self._restoring.partition] = time.monotonic()
-            if len(stream.held()) > 1:
+            if len(stream.paused_positions()) > 1:
                 self._restoring = None  # others go first
-                self._patience_s = min(2 * self._patience_s, _MOST_PATIENCE_S)
+                self._patience_s = min(2 * self._patience_s, _MAX_PATIENCE_S)
 
     def _begin_one(self, stream: Stream, config: StateConfig) -> None:
-        held = stream.held()
+        held = stream.paused_positions()
         for partition in sorted(held, key=lambda it: (self._stalled.get(it, 0.0), it)):
             offset = held[partition]
             memory = self.memories.get(partition)
@@ -109,7 +109,7 @@ class State:
                 self._release(stream, partition)  # nobody else had it meanwhile
                 continue
             self._reader = self._reader or PartitionReader(**config.reader)
-            memory = Memory(self._rules.layout, self._bounds, source=stream.source_mark)
+            memory = Memory(self._rules.layout, self._bounds, source=stream.topic_id_tag)
             self._restoring = Restoring(
                 config, self._reader, self._rules, memory, partition, offset, self._patience_s
             )
@@ -117,7 +117,7 @@ class State:
 
     def _release(self, stream: Stream, partition: int) -> None:
         self._live.add(partition)
-        stream.release(partition)
+        stream.resume(partition)
 
     def close(self) -> None:
         """Ends its connections."""

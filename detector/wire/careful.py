@@ -20,7 +20,7 @@ _IS_ACCOUNT = re.compile(ACCOUNT)
 _IS_CURRENCY = re.compile(CURRENCY)
 _NAMED = "1 to 64 ASCII letters, digits, or - _ . :"
 _BELOW_ZERO = re.compile(r"-[0.]*[1-9]")  # also where it is too little for a double
-_MOST_LEVELS = 500  # of arrays and objects in each other
+_MAX_LEVELS = 500  # of arrays and objects in each other
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in _STEPS)
 
@@ -91,8 +91,8 @@ def _object(value: bytes) -> dict[str, Any] | Unreadable:
     """The JSON object that has all fields of the contract, each once."""
     try:
         text = value.decode()
-        if value.count(b"[") + value.count(b"{") > _MOST_LEVELS < _levels(value):
-            return Unreadable("too_deep", f"the JSON is nested over {_MOST_LEVELS} levels deep")
+        if value.count(b"[") + value.count(b"{") > _MAX_LEVELS < _levels(value):
+            return Unreadable("too_deep", f"the JSON is nested over {_MAX_LEVELS} levels deep")
         found = _decoder.decode(text)
     except UnicodeDecodeError as error:
         return Unreadable("not_utf8", f"byte {error.start} is not UTF-8")

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from detector.rules import Matched, Verdict
 from detector.wire.careful import Unreadable
-from kafka_batch import Header, HeaderBlock, HeaderFrame
+from kafka_batch import Header, HeaderBlock, HeaderTemplate
 
 JUDGED = "judged"
 RULES, REASONS, RULES_VERSION = "rules", "reasons", "rules_version"
@@ -32,7 +32,7 @@ def verdict_headers(verdict: Verdict) -> HeaderBlock | None:
     """What is appended to a record that was judged; None where no rule fired."""
     matched, rules_version, reasons, partial = verdict
     if matched.active:
-        return _frame(matched, rules_version, partial).around(reasons)
+        return _frame(matched, rules_version, partial).render(reasons)
     return _shadow_alone(matched) if matched.shadow else None
 
 
@@ -40,20 +40,20 @@ def dead_letter_headers(
     fault: Unreadable, origin: bytes, origin_timestamp_ms: int | None = None
 ) -> HeaderBlock:
     """What is appended to a dead letter; `origin_timestamp_ms` where it gets another timestamp."""
-    headers = _error(fault).then((ORIGIN, origin))
+    headers = _error(fault).extended((ORIGIN, origin))
     if origin_timestamp_ms is None:
         return headers
-    return headers.then((ORIGIN_TIMESTAMP, b"%d" % origin_timestamp_ms))
+    return headers.extended((ORIGIN_TIMESTAMP, b"%d" % origin_timestamp_ms))
 
 
 @lru_cache(_CACHED)
-def _frame(matched: Matched, rules_version: str, partial: bool) -> HeaderFrame:  # noqa: FBT001
+def _frame(matched: Matched, rules_version: str, partial: bool) -> HeaderTemplate:  # noqa: FBT001
     after: list[Header] = [(RULES_VERSION, rules_version.encode())]
     if partial:
         after.append((HISTORY, b"partial"))
     if matched.shadow:
         after.append((SHADOW_RULES, _names(matched.shadow)))
-    return HeaderFrame([(RULES, _names(matched.active))], REASONS, after)
+    return HeaderTemplate([(RULES, _names(matched.active))], REASONS, after)
 
 
 @lru_cache(_CACHED)

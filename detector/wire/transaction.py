@@ -30,8 +30,8 @@ def _plain(account: str, amount: str, space: str) -> str:
 
 
 _PLAIN = re.compile(_plain(f"({ACCOUNT})", rf"({_WHOLE})(?:\.({_FRACTION}))?", " ?").encode())
-_AT_ONCE = 1_000
-_MOST_EXACT_PLACES = 3
+_CHUNK_SIZE = 1_000
+_MAX_EXACT_PLACES = 3
 _numbers = msgspec.json.Decoder(list[float]).decode
 _BEFORE, _END = b"\xff", b"}\0"  # where a row begins and ends, in a text
 _NO_RECORD = b"}"
@@ -85,8 +85,8 @@ def read_fields(batch: Batch) -> Iterator[Sequence[Fields]]:
     """The fields of all values of a batch, a thousand at a time: one call for many values takes a
     third of the time that a call for each would."""
     for text, rows in _in_text(batch):
-        has_spaces = text.startswith(_SPACED, rows.start + rows.front)
-        pattern = _row_pattern(rows.front, " " if has_spaces else "")
+        has_spaces = text.startswith(_SPACED, rows.start + rows.prefix)
+        pattern = _row_pattern(rows.prefix, " " if has_spaces else "")
         yield pattern.findall(text, rows.start, rows.stop)
 
 
@@ -106,12 +106,12 @@ def _row_pattern(front: int, space: str) -> re.Pattern[bytes]:
 def _in_text(batch: Batch) -> Iterator[tuple[bytes, RowsInText]]:
     """All values in their order, a thousand at a time, in texts; for those that can't stand in one,
     something that is no record does."""
-    if batch.alike and batch.alike.end == _END:
-        for rows in batch.alike.rows_in_text(_AT_ONCE):
-            yield batch.alike.encoded, rows
+    if batch.uniform and batch.uniform.end == _END:
+        for rows in batch.uniform.rows_in_text(_CHUNK_SIZE):
+            yield batch.uniform.encoded, rows
         return
-    for first in range(0, len(batch), _AT_ONCE):
-        values = batch.values[first : first + _AT_ONCE]
+    for first in range(0, len(batch), _CHUNK_SIZE):
+        values = batch.values[first : first + _CHUNK_SIZE]
         text = _joined(values) or _joined([it if _joined([it]) else _NO_RECORD for it in values])
         yield text, RowsInText(0, len(text), len(_BEFORE))
 
@@ -131,7 +131,7 @@ class Amounts:
     def __init__(self, currency: bytes) -> None:
         places = digits(currency.decode())
         self._currency = currency
-        self._scale = b"e%d" % places if places <= _MOST_EXACT_PLACES else None
+        self._scale = b"e%d" % places if places <= _MAX_EXACT_PLACES else None
 
     def read(self, texts: Sequence[bytes]) -> list[int]:
         """All at once, as numbers in JSON with an exponent, which takes less than a table of those

@@ -20,7 +20,7 @@ from kafka.errors import (
 from kafka.future import Future
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
-from kafka_batch._client.network import PatientClient, answering, mend_the_client
+from kafka_batch._client.network import NonRaisingClient, patch_kafka_python, reachable_servers
 from kafka_batch._client.transactions import TransactionalSender, Transactions
 
 _SLICE_S = 0.1  # how often a wait looks whether it must end early
@@ -37,19 +37,19 @@ def never() -> float:
 class Producer(KafkaProducer):
     """A producer whose every wait is bounded [2, 5, 11] and whose every result is looked at [4].
 
-    `give_up_at` says when all waits end early (monotonic seconds), for a process that is told to
+    `deadline_at` says when all waits end early (monotonic seconds), for a process that is told to
     stop. Timestamps are in milliseconds since the epoch; time-outs in seconds.
     """
 
     def __init__(
-        self, bootstrap_servers: str, give_up_at: Callable[[], float] = never, **configs: Any
+        self, bootstrap_servers: str, deadline_at: Callable[[], float] = never, **configs: Any
     ) -> None:
-        mend_the_client()
-        self._give_up_at = give_up_at
+        patch_kafka_python()
+        self._give_up_at = deadline_at
         self._undelivered: deque[Any] = deque()
         super().__init__(
-            bootstrap_servers=answering(bootstrap_servers),
-            kafka_client=PatientClient,
+            bootstrap_servers=reachable_servers(bootstrap_servers),
+            kafka_client=NonRaisingClient,
             metrics_enabled=False,
             **configs,
         )
@@ -63,7 +63,7 @@ class Producer(KafkaProducer):
 
     @property
     def undelivered(self) -> int:
-        """How many records the broker has not acknowledged, as far as `reap` has looked."""
+        """How many records the broker has not acknowledged, as far as `collect_acks` has looked."""
         return sum(batch.record_count for batch in self._undelivered)
 
     def partition_count(self, topic: str) -> int:
@@ -74,7 +74,7 @@ class Producer(KafkaProducer):
         """
         return len(self._wait_on_metadata(topic, self.config["max_block_ms"]))
 
-    def reap(self) -> int:
+    def collect_acks(self) -> int:
         """Looks at the results that are in and returns how many records were delivered.
 
         Raises:
@@ -88,7 +88,7 @@ class Producer(KafkaProducer):
             delivered += undelivered.popleft().record_count
         return delivered
 
-    def deliver(self, timeout_s: float) -> int:
+    def flush_within(self, timeout_s: float) -> int:
         """Sends all there is, waits for every result, and returns how many records came in.
 
         Raises:
@@ -102,12 +102,12 @@ class Producer(KafkaProducer):
             deadline = time.monotonic() + timeout_s
             while self._undelivered:
                 self._wait(self._undelivered[0].produce_future.wait, deadline, "delivery")
-                delivered += self.reap()
+                delivered += self.collect_acks()
             return delivered
         finally:
             self._accumulator._flushes_in_progress.decrement()
 
-    def take_transactional_id(self, timeout_s: float) -> None:
+    def init_transactional_id(self, timeout_s: float) -> None:
         """`init_transactions`, bounded: ends what a predecessor with this id left open."""
         deadline = time.monotonic() + timeout_s
         manager = self._transaction_manager
@@ -179,7 +179,7 @@ def _join_to_the_end(coordinator: Any) -> None:
     coordinator.need_rejoin = lambda: coordinator.rejoining or is_due()
 
 
-def _ask_for_offsets_anew(coordinator: Any) -> None:
+def _forget_offsets_of_older_generations(coordinator: Any) -> None:
     """Where a poll is too short for the answer, the client keeps it for the next time that the same
     partitions are asked for: another member may have had them in between, and gone on [29]."""
     fetch = coordinator.fetch_committed_offsets_async
@@ -233,13 +233,13 @@ class Consumer(KafkaConsumer):
     finds a leader that has moved [30], keeps no answer that it is done with, and knows its lag."""
 
     def __init__(self, *topics: str, bootstrap_servers: str, **configs: Any) -> None:
-        mend_the_client()
-        found = answering(bootstrap_servers)
+        patch_kafka_python()
+        found = reachable_servers(bootstrap_servers)
         try:
             super().__init__(
                 *topics,
                 bootstrap_servers=found,
-                kafka_client=PatientClient,
+                kafka_client=NonRaisingClient,
                 metrics_enabled=False,
                 **configs,
             )
@@ -247,7 +247,7 @@ class Consumer(KafkaConsumer):
             self._client.close()
             raise
         _join_to_the_end(self._coordinator)
-        _ask_for_offsets_anew(self._coordinator)
+        _forget_offsets_of_older_generations(self._coordinator)
         _ask_leaders_for_ends(self._fetcher)
         _end_waits_without_errors(self._fetcher)
 
@@ -265,7 +265,7 @@ class Consumer(KafkaConsumer):
             coordinator.coordinator_id = int(number)
         super().close(autocommit=autocommit, timeout_ms=timeout_ms)
 
-    def know(self, topic: str) -> None:
+    def retain_metadata(self, topic: str) -> None:
         """Keeps the metadata of a topic, whatever is assigned meanwhile: else each turn to it would
         ask a broker, and wait for the answer."""
         self._cluster.add_topic(topic)
@@ -278,7 +278,7 @@ class Consumer(KafkaConsumer):
         update = self._cluster.request_update()
         self._net.run(self._manager.wait_for, update, timeout_s * 1000)
 
-    def paused_at(self) -> dict[TopicPartition, int]:
+    def paused_positions(self) -> dict[TopicPartition, int]:
         """The positions of the partitions that are paused, where they are known; none of those
         that a rebalance which has begun may give to another member."""
         assigned = dict(self._subscription.assignment)
@@ -288,7 +288,7 @@ class Consumer(KafkaConsumer):
             if state.paused and state.position is not None and not state._pending_revocation
         }
 
-    def not_read(self) -> list[TopicPartition]:
+    def unfetchable_partitions(self) -> list[TopicPartition]:
         """The partitions that are paused, or whose positions are not known."""
         assigned = dict(self._subscription.assignment)
         return [
@@ -312,10 +312,10 @@ class Admin(KafkaAdminClient):
     KafkaError where no broker is the controller for now, in place of a RuntimeError."""
 
     def __init__(self, bootstrap_servers: str, **configs: Any) -> None:
-        mend_the_client()
-        found = answering(bootstrap_servers)
+        patch_kafka_python()
+        found = reachable_servers(bootstrap_servers)
         try:
-            super().__init__(bootstrap_servers=found, kafka_client=PatientClient, **configs)
+            super().__init__(bootstrap_servers=found, kafka_client=NonRaisingClient, **configs)
         except KafkaTimeoutError:
             self._client.close()
             raise

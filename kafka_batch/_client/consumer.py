@@ -19,25 +19,25 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
 from kafka_batch._client.client import Consumer
-from kafka_batch._records.alike import cut
-from kafka_batch._records.batch import AlikeBatch, Batch, EncodedBatch, Pairs, PlainBatch
-from kafka_batch._records.codec import decode, decode_pairs, wrapped_timestamp
+from kafka_batch._records.batch import Batch, EncodedBatch, KeyValues, PlainBatch, UniformBatch
+from kafka_batch._records.codec import decode, decode_key_values, wrapped_timestamp
+from kafka_batch._records.uniform import parse_uniform
 
 _MARK = "of topic "
 _METADATA_TIMEOUT_S = 4.0
-# Between two fetches: in a longer one, a topic can be deleted, made anew and filled, and a fetch by
+# Between two fetches: in a longer one, a topic can be deleted, recreated and filled, and a fetch by
 # its name would go on in the middle of the new one.
 _PAUSE_S = 1.0
 _ASK_AGAIN_S = 0.1
 _GROUPS = 8  # an answer of this version has groups
-_MOST_BATCHES = 32
-_MOST_RECORDS = 5_000  # of one read: a signal is seen within some 100 ms
+_MAX_BATCHES = 32
+_MAX_RECORDS = 5_000  # of one read: a signal is seen within some 100 ms
 _COLUMNS_SINCE = 2  # version of the record format
 
 log = logging.getLogger(__name__)
 
 
-class Fetched(NamedTuple):
+class RawBatch(NamedTuple):
     """A batch that was fetched and is yet to be taken apart: of how many records at the most, and
     what does it, for all of them or for the keys and values alone.
 
@@ -47,7 +47,7 @@ class Fetched(NamedTuple):
     partition: TopicPartition
     size: int
     batch: Callable[[], Batch]
-    pairs: Callable[[], Pairs]
+    pairs: Callable[[], KeyValues]
 
 
 class BatchConsumer(Consumer):
@@ -59,14 +59,14 @@ class BatchConsumer(Consumer):
 
     def __init__(self, *topics: str, whole_batches: bool = True, **configs: Any) -> None:
         super().__init__(*topics, **configs)
-        self._tied_to: tuple[str, UUID] | None = None
-        self._in_doubt = False  # whether the topic is still the one that we are tied to
+        self._pinned_topic: tuple[str, UUID] | None = None
+        self._must_verify_topic = False  # whether the topic is still the one that we are tied to
         self._fetched_at = 0.0
         self._whole_batches = whole_batches
         if whole_batches:
             self._fetcher.PartitionRecords = WholeBatches
 
-    def tie_to(self, topic: str) -> str:
+    def pin_topic(self, topic: str) -> str:
         """Takes the topic, whose metadata are known, for the one that it is now: when another one
         of its name takes its place, `fetch` fails [25].
 
@@ -79,13 +79,13 @@ class BatchConsumer(Consumer):
         identity = self._cluster.topic_id(topic)
         if not identity:
             return ""  # brokers before 2.8
-        self._tied_to, self._fetched_at = (topic, identity), time.monotonic()
+        self._pinned_topic, self._fetched_at = (topic, identity), time.monotonic()
         mark = f"{_MARK}{identity.hex}"
         _CommittedOffsets(mark, self._subscription).put_into(self._coordinator)
         request_offset_reset = self._subscription.request_offset_reset
 
         def noted(*args: Any) -> None:  # a position that is not in its log
-            self._in_doubt = True
+            self._must_verify_topic = True
             request_offset_reset(*args)
 
         self._subscription.request_offset_reset = noted
@@ -99,7 +99,7 @@ class BatchConsumer(Consumer):
         """
         return [batch for fetched in self.fetch(timeout_ms) if (batch := fetched.batch())]
 
-    def fetch(self, timeout_ms: float) -> list[Fetched]:
+    def fetch(self, timeout_ms: float) -> list[RawBatch]:
         """As `read`, but the batches are yet to be taken apart: each at its time, while what it is
         made of is still in the processor's cache, takes a good deal less.
 
@@ -107,15 +107,15 @@ class BatchConsumer(Consumer):
             UnknownTopicOrPartitionError: another topic of its name has taken the topic's place.
             KafkaError: what `KafkaConsumer.poll` raises.
         """
-        most = _MOST_BATCHES if self._whole_batches else _MOST_RECORDS
+        most = _MAX_BATCHES if self._whole_batches else _MAX_RECORDS
         if not self._fetcher._next_partition_records:
             # What was set aside of a paused partition is taken up again only where this is None,
             # and not where it is used up [26].
             self._fetcher._next_partition_records = None
-        self._in_doubt |= time.monotonic() - self._fetched_at > _PAUSE_S
+        self._must_verify_topic |= time.monotonic() - self._fetched_at > _PAUSE_S
         found = self.poll(timeout_ms=timeout_ms, max_records=most)
         self._fetched_at = time.monotonic()
-        self._in_doubt |= self._cluster.need_update  # there was an error
+        self._must_verify_topic |= self._cluster.need_update  # there was an error
         if found:
             self._require_the_topic()
         if self._whole_batches:
@@ -123,15 +123,15 @@ class BatchConsumer(Consumer):
         return [_fetched_records(tp, records) for tp, records in found.items()]
 
     def _require_the_topic(self) -> None:
-        if self._tied_to is None:
+        if self._pinned_topic is None:
             return
-        if self._in_doubt:
+        if self._must_verify_topic:
             self.refresh_metadata(_METADATA_TIMEOUT_S)
-            self._in_doubt = False
-        topic, identity = self._tied_to
+            self._must_verify_topic = False
+        topic, identity = self._pinned_topic
         known = self._cluster.topic_id(topic)
         if known and known.int and known != identity:
-            raise UnknownTopicOrPartitionError(f"topic {topic!r} was deleted, and made anew")
+            raise UnknownTopicOrPartitionError(f"topic {topic!r} was deleted, and recreated")
 
 
 class _CommittedOffsets:
@@ -158,7 +158,7 @@ class _CommittedOffsets:
         found = await self._fetch(asked, **options)
         own = {tp: at for tp, at in found.items() if not _is_of_another(at.metadata, self._mark)}
         for tp in found.keys() - own.keys():
-            log.warning("%s was made anew: partition %d is read from its beginning", *tp)
+            log.warning("%s was recreated: partition %d is read from its beginning", *tp)
         if self._unstable:
             self._ask_at = time.monotonic() + _ASK_AGAIN_S
             for tp in asked - self._unstable:
@@ -194,7 +194,7 @@ def _is_of_another(metadata: str, mark: str) -> bool:
 
 
 class WholeBatches(Fetcher.PartitionRecords):
-    """What was fetched of a partition, as one `Fetched` for each of the producer's batches.
+    """What was fetched of a partition, as one `RawBatch` for each of the producer's batches.
 
     The original makes an object of each record. What it does with batches as such is done here
     as well: checksums, and what belongs to aborted Kafka transactions or to their markers.
@@ -202,10 +202,10 @@ class WholeBatches(Fetcher.PartitionRecords):
 
     next_fetch_offset: int
 
-    def _maybe_skip_record(self, _fetched: Fetched) -> bool:
+    def _maybe_skip_record(self, _fetched: RawBatch) -> bool:
         return False
 
-    def _unpack_records(self, tp: TopicPartition, records: Any, *_: object) -> Iterator[Fetched]:
+    def _unpack_records(self, tp: TopicPartition, records: Any, *_: object) -> Iterator[RawBatch]:
         while (fetched := records.next_batch()) is not None:
             if not fetched.validate_crc():
                 raise CorruptRecordError(f"{tp} at {fetched.base_offset}: wrong checksum")
@@ -220,7 +220,7 @@ class WholeBatches(Fetcher.PartitionRecords):
                 self.next_fetch_offset = fetched.next_offset
                 if not self._is_void(fetched):
                     its = tp, fetched, self.fetch_offset
-                    yield Fetched(
+                    yield RawBatch(
                         tp, fetched.records_count, partial(_decoded, *its), partial(_pairs, *its)
                     )
         self.drain()
@@ -240,9 +240,9 @@ def _decoded(tp: TopicPartition, fetched: Any, fetch_offset: int) -> Batch:
     with _corrupt(tp, base):
         batch = _uncompressed(fetched), fetched.records_count, base, last, fetched.first_timestamp
         whole = base >= fetch_offset and fetched.timestamp_type != fetched.LOG_APPEND_TIME
-        if whole and (alike := cut(*batch)):
+        if whole and (uniform := parse_uniform(*batch)):
             offsets = range(base, last + 1)
-            return AlikeBatch(tp.topic, tp.partition, fetched.leader_epoch, offsets, alike)
+            return UniformBatch(tp.topic, tp.partition, fetched.leader_epoch, offsets, uniform)
         columns = decode(*batch)
     if fetched.timestamp_type == fetched.LOG_APPEND_TIME:
         columns = columns._replace(timestamps=[fetched.max_timestamp] * len(columns.values))
@@ -250,16 +250,16 @@ def _decoded(tp: TopicPartition, fetched: Any, fetch_offset: int) -> Batch:
     return EncodedBatch(tp.topic, tp.partition, fetched.leader_epoch, last + 1, columns)
 
 
-def _pairs(tp: TopicPartition, fetched: Any, fetch_offset: int) -> Pairs:
+def _pairs(tp: TopicPartition, fetched: Any, fetch_offset: int) -> KeyValues:
     if fetched.base_offset < fetch_offset:
         return _pairs_of(_decoded(tp, fetched, fetch_offset))
     with _corrupt(tp, fetched.base_offset):
-        keys, values = decode_pairs(_uncompressed(fetched), fetched.records_count)
-    return Pairs(keys, values, fetched.last_offset + 1)
+        keys, values = decode_key_values(_uncompressed(fetched), fetched.records_count)
+    return KeyValues(keys, values, fetched.last_offset + 1)
 
 
-def _pairs_of(batch: Batch) -> Pairs:
-    return Pairs(batch.keys, batch.values, batch.next_offset)
+def _pairs_of(batch: Batch) -> KeyValues:
+    return KeyValues(batch.keys, batch.values, batch.next_offset)
 
 
 def _uncompressed(fetched: Any) -> bytes:
@@ -275,10 +275,10 @@ def _corrupt(tp: TopicPartition, base_offset: int) -> Iterator[None]:
         raise CorruptRecordError(f"{tp} at {base_offset}: {error}") from error
 
 
-def _fetched_records(tp: TopicPartition, records: Sequence[Any]) -> Fetched:
+def _fetched_records(tp: TopicPartition, records: Sequence[Any]) -> RawBatch:
     epoch = getattr(records[-1], "leader_epoch", None)  # which old formats don't have
     taking_apart = partial(_of_records, tp, records, -1 if epoch is None else epoch)
-    return Fetched(tp, len(records), taking_apart, lambda: _pairs_of(taking_apart()))
+    return RawBatch(tp, len(records), taking_apart, lambda: _pairs_of(taking_apart()))
 
 
 def _of_records(

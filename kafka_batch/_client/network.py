@@ -41,7 +41,7 @@ _CALL_TIME = struct.pack("ll", 0, 8_000)  # a timeval: 8 ms
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 
 
-def answering(bootstrap_servers: str) -> list[str]:
+def reachable_servers(bootstrap_servers: str) -> list[str]:
     """Those of the servers (host:port, with commas between) that answer a request, without waiting
     for the slow ones once there is one.
 
@@ -54,7 +54,7 @@ def answering(bootstrap_servers: str) -> list[str]:
     servers = [server.strip() for server in bootstrap_servers.split(",")]
     probes: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
     for server in servers:
-        probe = partial(lambda one: probes.put((one, _silence(one))), server)
+        probe = partial(lambda one: probes.put((one, _probe(one))), server)
         Thread(target=probe, name=f"probe {server}", daemon=True).start()
     found: list[str] = []
     problem: str | None = f"nothing within {2 * _PROBE_S:.0f} s"
@@ -70,7 +70,7 @@ def answering(bootstrap_servers: str) -> list[str]:
     return found
 
 
-def _silence(server: str) -> str | None:
+def _probe(server: str) -> str | None:
     """Why a server doesn't answer; None where it does."""
     host, _, port = server.rpartition(":")
     deadline = time.monotonic() + _PROBE_S
@@ -86,7 +86,7 @@ def _silence(server: str) -> str | None:
     return "what listens there does not speak Kafka in plain text, or closed the connection"
 
 
-class PatientClient(KafkaNetClient):
+class NonRaisingClient(KafkaNetClient):
     """Says "not ready yet" of a broker that can't be reached, where the original raises [2].
 
     The raise makes the sender drop a transactional request that nobody completes afterwards. And
@@ -147,7 +147,7 @@ class PatientClient(KafkaNetClient):
             return False
 
 
-class Answer(KafkaBytes):
+class ResponseBuffer(KafkaBytes):
     """The bytes of an answer, which the original copies four times before it takes them apart."""
 
     def read(self, nbytes: int | None = None) -> Any:
@@ -164,7 +164,7 @@ class Answer(KafkaBytes):
         self.seek(end)
 
 
-class EagerTransport(KafkaTCPTransport):
+class BulkTransport(KafkaTCPTransport):
     """Takes all that a socket holds at once, and to where it is wanted. The original takes 4 KiB a
     call, and after each call waits for Python's global lock, which the thread that judges holds for
     5 ms on end.
@@ -189,7 +189,7 @@ class EagerTransport(KafkaTCPTransport):
     def _sock_recv(self) -> tuple[bytes, KafkaConnectionError | None]:
         try:
             while self._sock is not None:  # which another thread takes away as it closes
-                self._fill_the_answer(self._sock)
+                self._fill_response(self._sock)
                 received = self._sock.recv(_RECEIVE_BYTES)
                 if len(received) < _RECEIVE_BYTES:
                     gone = None if received else KafkaConnectionError("socket disconnected")
@@ -201,7 +201,7 @@ class EagerTransport(KafkaTCPTransport):
             return b"", KafkaConnectionError(str(error))
         return b"", KafkaConnectionError("closed")
 
-    def _fill_the_answer(self, sock: socket.socket) -> None:
+    def _fill_response(self, sock: socket.socket) -> None:
         """Receives an answer that has begun to come into where the parser expects it: all but the
         last byte, which the parser waits for.
 
@@ -215,7 +215,7 @@ class EagerTransport(KafkaTCPTransport):
         missing = len(answer) - 1 - answer.tell()
         if missing < 1:
             return
-        with memoryview(answer) as place, _at_length(sock, socket.SO_RCVTIMEO, missing):
+        with memoryview(answer) as place, _briefly_blocking(sock, socket.SO_RCVTIMEO, missing):
             received = sock.recv_into(place[answer.tell() : -1], 0, socket.MSG_WAITALL)
         if not received:
             raise OSError("socket disconnected")
@@ -230,7 +230,7 @@ class EagerTransport(KafkaTCPTransport):
         try:
             while waiting:
                 chunk = memoryview(waiting[0])
-                with _at_length(sock, socket.SO_SNDTIMEO, len(chunk)):
+                with _briefly_blocking(sock, socket.SO_SNDTIMEO, len(chunk)):
                     sent = sock.send(chunk)
                 total += sent
                 if sent < len(chunk):
@@ -245,7 +245,7 @@ class EagerTransport(KafkaTCPTransport):
 
 
 @contextmanager
-def _at_length(sock: socket.socket, its_timeout: int, size: int) -> Iterator[None]:
+def _briefly_blocking(sock: socket.socket, its_timeout: int, size: int) -> Iterator[None]:
     """Where a lot is to go through a socket that doesn't block, has it block in a call, for up to
     8 ms: to turn to the client's loop for each part that goes through at once, and then to get
     Python's lock, takes longer than the part."""
@@ -297,8 +297,8 @@ class LenientBatch(DefaultRecordBatch):
             return super()._read_msg()
 
 
-def mend_the_client() -> None:
+def patch_kafka_python() -> None:
     """Has all clients of this process use the classes of ours that they have no settings for."""
     memory_records.DefaultRecordBatch = LenientBatch
-    connections.KafkaTCPTransport = EagerTransport
-    parser.KafkaBytes = Answer
+    connections.KafkaTCPTransport = BulkTransport
+    parser.KafkaBytes = ResponseBuffer

@@ -14,13 +14,13 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
 from kafka_batch._client.client import Producer, never
-from kafka_batch._records.alike import MOST_RECORDS, last_within, pick
 from kafka_batch._records.batch import Batch
-from kafka_batch._records.codec import HeaderBlock, Record, append_headers, encode, encode_tail
+from kafka_batch._records.codec import HeaderBlock, Record, append_headers, encode, encode_body
+from kafka_batch._records.uniform import MAX_RECORDS, count_within, select
 
-_MOST_FRONT_BYTES: int = DefaultRecordBatchBuilder.MAX_RECORD_OVERHEAD
+_MAX_FRONT_BYTES: int = DefaultRecordBatchBuilder.MAX_RECORD_OVERHEAD
 _MANY_BATCHES = 8
-_MOST_FRAME: int = DefaultRecordBatchBuilder.HEADER_STRUCT.size + _MOST_FRONT_BYTES
+_MAX_FRAME: int = DefaultRecordBatchBuilder.HEADER_STRUCT.size + _MAX_FRONT_BYTES
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -28,10 +28,10 @@ def partition_of(key: bytes, partitions: int) -> int:
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
-def record_size(tail_size: int, extra_headers: HeaderBlock | None = None) -> int:
-    """The most bytes that a batch of this one record takes, by the size of its tail, which a
+def record_size(body_size: int, extra_headers: HeaderBlock | None = None) -> int:
+    """The most bytes that a batch of this one record takes, by the size of its body, which a
     topic's max.message.bytes bounds (for a record that is not compressed)."""
-    return _MOST_FRAME + tail_size + len(extra_headers or b"")
+    return _MAX_FRAME + body_size + len(extra_headers or b"")
 
 
 class Rows(Protocol):
@@ -39,17 +39,17 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def fitting(self, first: int, room: int, front: int) -> int:
-        """Where the rows from `first` on end that take at most so many bytes, if each has a front
+    def count_fitting(self, first: int, room: int, prefix: int) -> int:
+        """Where the rows from `first` on end that take at most so many bytes, if each has a prefix
         of so many."""
 
-    def latest(self, first: int, stop: int) -> int:
+    def max_timestamp(self, first: int, stop: int) -> int:
         """The latest timestamp of the rows from `first` up to `stop`."""
 
-    def base_of(self, first: int) -> int:
+    def base_timestamp_at(self, first: int) -> int:
         """The base timestamp of a batch that begins with this row."""
 
-    def suits(self, base_timestamp: int) -> bool:
+    def is_compatible_with(self, base_timestamp: int) -> bool:
         """Whether a batch with this one is as good as a new one."""
 
     def write(
@@ -59,30 +59,30 @@ class Rows(Protocol):
         `first_delta`."""
 
 
-class Tails:
-    """`Rows` of which the tails are known."""
+class RecordBodies:
+    """`Rows` of which the bodies are known."""
 
-    def __init__(self, timestamps: Sequence[int], tails: Sequence[bytes]) -> None:
-        self._ends = [*accumulate(map(len, tails), initial=0)]
+    def __init__(self, timestamps: Sequence[int], bodies: Sequence[bytes]) -> None:
+        self._ends = [*accumulate(map(len, bodies), initial=0)]
         self._timestamps = timestamps
-        self._tails = tails
+        self._bodies = bodies
 
     def __len__(self) -> int:
-        return len(self._tails)
+        return len(self._bodies)
 
-    def fitting(self, first: int, room: int, front: int) -> int:
-        """By their tails."""
-        return last_within(self._ends, first, room, front)
+    def count_fitting(self, first: int, room: int, prefix: int) -> int:
+        """By their bodies."""
+        return count_within(self._ends, first, room, prefix)
 
-    def latest(self, first: int, stop: int) -> int:
+    def max_timestamp(self, first: int, stop: int) -> int:
         """That of what is given."""
         return max(self._timestamps[first:stop])
 
-    def base_of(self, first: int) -> int:
+    def base_timestamp_at(self, first: int) -> int:
         """The row's own timestamp."""
         return self._timestamps[first]
 
-    def suits(self, _base_timestamp: int) -> bool:
+    def is_compatible_with(self, _base_timestamp: int) -> bool:
         """Any batch is."""
         return True
 
@@ -90,8 +90,8 @@ class Tails:
         self, buffer: bytearray, first: int, stop: int, base_timestamp: int, first_delta: int
     ) -> None:
         """By `codec.encode`."""
-        tails, timestamps = self._tails[first:stop], self._timestamps[first:stop]
-        buffer += encode(tails, timestamps, base_timestamp, first_delta)
+        bodies, timestamps = self._bodies[first:stop], self._timestamps[first:stop]
+        buffer += encode(bodies, timestamps, base_timestamp, first_delta)
 
 
 class BatchProducer(Producer):
@@ -104,44 +104,44 @@ class BatchProducer(Producer):
     def __init__(
         self,
         bootstrap_servers: str,
-        give_up_at: Callable[[], float] = never,
+        deadline_at: Callable[[], float] = never,
         *,
         whole_batches: bool = True,
         **configs: Any,
     ) -> None:
-        super().__init__(bootstrap_servers, give_up_at, **configs)
+        super().__init__(bootstrap_servers, deadline_at, **configs)
         self._whole_batches = whole_batches
-        self._holds = False
-        self._held: defaultdict[TopicPartition, deque[ProducerBatch]] = defaultdict(deque)
+        self._is_staging = False
+        self._staged: defaultdict[TopicPartition, deque[ProducerBatch]] = defaultdict(deque)
 
-    def hold(self) -> None:
+    def stage(self) -> None:
         """Keeps what is added from now on, in batches that are ready to be sent: it belongs to a
         later Kafka transaction than the one that is about to be committed."""
-        self._holds = True
+        self._is_staging = True
 
     @property
-    def held_bytes(self) -> int:
+    def staged_bytes(self) -> int:
         """How much is kept."""
-        batches = chain.from_iterable(self._held.values())
+        batches = chain.from_iterable(self._staged.values())
         return sum(batch.records.size_in_bytes() for batch in batches)
 
-    def release(self) -> None:
+    def unstage(self) -> None:
         """Sends what was kept, and all that follows."""
-        self._holds = False
-        held, now = self.drop_held(), time.monotonic()
-        for partition, batches in held.items():
+        self._is_staging = False
+        staged, now = self.discard_staged(), time.monotonic()
+        for partition, batches in staged.items():
             for batch in batches:
                 batch.created = batch.last_attempt = now  # its time begins
             with self._queue(partition) as queue:
                 queue.extend(batches)
-        if held:
+        if staged:
             self._sender.wakeup()
 
-    def drop_held(self) -> dict[TopicPartition, deque[ProducerBatch]]:
+    def discard_staged(self) -> dict[TopicPartition, deque[ProducerBatch]]:
         """Forgets what was kept, and returns it."""
-        held = dict(self._held)
-        self._held.clear()
-        return held
+        staged = dict(self._staged)
+        self._staged.clear()
+        return staged
 
     def extend(self, partition: TopicPartition, records: Iterable[Record]) -> None:
         """Adds records to the partition's open batch, and opens further ones as they fill up.
@@ -157,7 +157,7 @@ class BatchProducer(Producer):
             self._extend_one_by_one(partition, records)
         elif known := [*records]:
             timestamps, *columns = zip(*known, strict=True)
-            self._extend_encoded(partition, Tails(timestamps, [*map(encode_tail, *columns)]))
+            self._extend_encoded(partition, RecordBodies(timestamps, [*map(encode_body, *columns)]))
 
     def forward(
         self,
@@ -177,20 +177,24 @@ class BatchProducer(Producer):
         Raises:
             KafkaTimeoutError: the topic is not known, and no broker says more in time.
         """
-        partition = self._place(batch, topic)
+        partition = self._target_partition(batch, topic)
         if self._whole_batches:
-            alike = (
-                batch.alike.chosen(rows, extra_headers) if batch.alike and not timestamps else None
+            uniform = (
+                batch.uniform.chosen(rows, extra_headers)
+                if batch.uniform and not timestamps
+                else None
             )
-            self._extend_encoded(partition, alike or _tails(batch, rows, extra_headers, timestamps))
+            self._extend_encoded(
+                partition, uniform or _bodies(batch, rows, extra_headers, timestamps)
+            )
         else:
             self._extend_one_by_one(partition, _records(batch, rows, extra_headers, timestamps))
 
     def replace(self, batch: Batch, topic: str, record: Record) -> None:
         """Sends a record in the place of one of the batch: to where `forward` would pass it on."""
-        self.extend(self._place(batch, topic), [record])
+        self.extend(self._target_partition(batch, topic), [record])
 
-    def _place(self, batch: Batch, topic: str) -> TopicPartition:
+    def _target_partition(self, batch: Batch, topic: str) -> TopicPartition:
         return TopicPartition(topic, batch.partition % self.partition_count(topic))
 
     def _extend_one_by_one(self, partition: TopicPartition, records: Iterable[Record]) -> None:
@@ -222,8 +226,8 @@ class BatchProducer(Producer):
         there is one. In a Kafka transaction only where many wait: its end wakes the sender, and
         each time takes the time of a hundred records."""
         self.partition_count(partition.topic)  # the sender only looks for topics it was told of
-        if self._holds:
-            yield self._held[partition]
+        if self._is_staging:
+            yield self._staged[partition]
             return
         is_transactional = self.config["transactional_id"] is not None
         if is_transactional:
@@ -255,35 +259,35 @@ def fill(records: MemoryRecordsBuilder, batch_size: int, rows: Rows, first: int 
     if builder is None:
         return first  # it was sent before
     base = builder._first_timestamp
-    if base is not None and 2 * builder.size() > batch_size and not rows.suits(base):
+    if base is not None and 2 * builder.size() > batch_size and not rows.is_compatible_with(base):
         return first
-    most: int = first + MOST_RECORDS - records._next_offset
-    stop = min(most, rows.fitting(first, batch_size - builder.size(), _MOST_FRONT_BYTES))
+    most: int = first + MAX_RECORDS - records._next_offset
+    stop = min(most, rows.count_fitting(first, batch_size - builder.size(), _MAX_FRONT_BYTES))
     if base is None:
         stop = max(stop, first + 1)
-        base = builder._first_timestamp = builder._max_timestamp = rows.base_of(first)
+        base = builder._first_timestamp = builder._max_timestamp = rows.base_timestamp_at(first)
     if stop > first:
         rows.write(builder._buffer, first, stop, base, records._next_offset)
-        builder._max_timestamp = max(builder._max_timestamp, rows.latest(first, stop))
+        builder._max_timestamp = max(builder._max_timestamp, rows.max_timestamp(first, stop))
         builder._num_records += stop - first
         records._next_offset += stop - first
         builder._last_offset = records._next_offset - 1
     return stop
 
 
-def _tails(
+def _bodies(
     batch: Batch,
     rows: Sequence[int],
     extra_headers: Sequence[HeaderBlock | None] | None,
     timestamps: Sequence[int] | None,
-) -> Tails:
-    tails = pick(batch.tails, rows)
+) -> RecordBodies:
+    bodies = select(batch.bodies, rows)
     if extra_headers:
-        tails = [
-            append_headers(tail, block, bare=batch.bare) if block else tail
-            for tail, block in zip(tails, extra_headers, strict=True)
+        bodies = [
+            append_headers(body, block, headerless=batch.headerless) if block else body
+            for body, block in zip(bodies, extra_headers, strict=True)
         ]
-    return Tails(timestamps or pick(batch.timestamps, rows), tails)
+    return RecordBodies(timestamps or select(batch.timestamps, rows), bodies)
 
 
 def _records(
@@ -293,7 +297,7 @@ def _records(
     timestamps: Sequence[int] | None,
 ) -> Iterator[Record]:
     keys, values, headers = batch.keys, batch.values, batch.headers
-    stamps = timestamps or pick(batch.timestamps, rows)
+    stamps = timestamps or select(batch.timestamps, rows)
     for position, row in enumerate(rows):
         block = extra[position] if extra else None
         own = [*headers[row], *block.decoded()] if block else headers[row]

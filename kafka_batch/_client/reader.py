@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
-from kafka_batch._client.consumer import BatchConsumer, Fetched
-from kafka_batch._records.batch import Batch, Pairs
-from kafka_batch.errors import translated
+from kafka_batch._client.consumer import BatchConsumer, RawBatch
+from kafka_batch._records.batch import Batch, KeyValues
+from kafka_batch.errors import map_kafka_errors
 
 _WAIT_MS = 20
 _ASK_MS = 10_000  # several requests, each of which may be one to a broker that is silent
 _CLOSE_MS = 500
 
-_Found = TypeVar("_Found", Batch, Pairs)
+_Found = TypeVar("_Found", Batch, KeyValues)
 
 
 class PartitionReader:
@@ -31,10 +31,10 @@ class PartitionReader:
     """
 
     def __init__(self, **settings: Any) -> None:
-        with translated(None):
+        with map_kafka_errors(None):
             self._consumer = BatchConsumer(**settings)
-        self._place = TopicPartition("", -1)
-        self._fetched: list[Fetched] = []
+        self._tp = TopicPartition("", -1)
+        self._fetched: list[RawBatch] = []
         self._next_offset = 0
 
     def __enter__(self) -> "PartitionReader":
@@ -45,29 +45,29 @@ class PartitionReader:
 
     def begin(self, topic: str, partition: int) -> int:
         """Goes to the first record of a partition that is still there, and returns its offset."""
-        self._place = TopicPartition(topic, partition)
-        self._consumer.know(topic)
-        with translated(None):
-            self._consumer.assign([self._place])
-            first = int(self._consumer.beginning_offsets([self._place], _ASK_MS)[self._place])
+        self._tp = TopicPartition(topic, partition)
+        self._consumer.retain_metadata(topic)
+        with map_kafka_errors(None):
+            self._consumer.assign([self._tp])
+            first = int(self._consumer.beginning_offsets([self._tp], _ASK_MS)[self._tp])
         self.seek(first)
         return first
 
     def seek(self, offset: int) -> None:
         """Goes on at an offset."""
         self._fetched.clear()
-        self._consumer.seek(self._place, offset)
+        self._consumer.seek(self._tp, offset)
 
     def read(self, wait_ms: float = _WAIT_MS) -> Batch | None:
         """The next batch, if one comes soon."""
         return self._next(wait_ms, lambda fetched: fetched.batch())
 
-    def read_pairs(self, wait_ms: float = _WAIT_MS) -> Pairs | None:
+    def read_key_values(self, wait_ms: float = _WAIT_MS) -> KeyValues | None:
         """As `read`, for the keys and values alone, which takes less time."""
         return self._next(wait_ms, lambda fetched: fetched.pairs())
 
-    def _next(self, wait_ms: float, taken_apart: Callable[[Fetched], _Found]) -> _Found | None:
-        with translated(None):
+    def _next(self, wait_ms: float, taken_apart: Callable[[RawBatch], _Found]) -> _Found | None:
+        with map_kafka_errors(None):
             if not self._fetched:
                 self._fetched = self._consumer.fetch(wait_ms)[::-1]
             if not self._fetched:
@@ -81,19 +81,19 @@ class PartitionReader:
         """All before this offset has been read."""
         if self._fetched:
             return self._next_offset
-        return int(self._consumer.position(self._place))
+        return int(self._consumer.position(self._tp))
 
     @property
     def end(self) -> int:
         """Behind the last record that was committed and follows none that is not."""
-        with translated(None):
-            return int(self._consumer.end_offsets([self._place], _ASK_MS)[self._place])
+        with map_kafka_errors(None):
+            return int(self._consumer.end_offsets([self._tp], _ASK_MS)[self._tp])
 
     @property
     def at_end(self) -> bool:
         """Whether all has been read that stood there at the last look. What a Kafka transaction
         that is still open has written counts as not read."""
-        end = self._consumer.highwater(self._place)
+        end = self._consumer.highwater(self._tp)
         return not self._fetched and end is not None and self.position >= end
 
     def close(self) -> None:

@@ -15,8 +15,8 @@ from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
 from kafka_batch._client.consumer import WholeBatches
-from kafka_batch._client.producer import Tails, fill
-from kafka_batch._records.codec import Record, encode_tail
+from kafka_batch._client.producer import RecordBodies, fill
+from kafka_batch._records.codec import Record, encode_body
 
 _BATCH_BYTES = 1 << 20
 _PARTITION = TopicPartition("self-test", 0)
@@ -75,8 +75,8 @@ def _written_by_client() -> bytes:
 
 def _written_here() -> bytes:
     records = MemoryRecordsBuilder(2, 0, _BATCH_BYTES)
-    tails = [encode_tail(key, value, headers) for _, key, value, headers in _RECORDS]
-    fill(records, _BATCH_BYTES, Tails([timestamp for timestamp, *_ in _RECORDS], tails))
+    bodies = [encode_body(key, value, headers) for _, key, value, headers in _RECORDS]
+    fill(records, _BATCH_BYTES, RecordBodies([timestamp for timestamp, *_ in _RECORDS], bodies))
     records.close()
     return bytes(records.buffer())
 

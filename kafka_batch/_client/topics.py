@@ -16,7 +16,13 @@ from kafka.errors import (
 )
 
 from kafka_batch._client.client import Admin
-from kafka_batch.errors import Refused, StartAnew, one_line, translate, translated
+from kafka_batch.errors import (
+    FatalError,
+    RecoverableError,
+    describe_error,
+    map_kafka_errors,
+    translate,
+)
 
 _CLEANUP = "cleanup.policy"
 _MAX_BYTES = "max.message.bytes"
@@ -48,8 +54,8 @@ def describe_topics(bootstrap_servers: str, names: Iterable[str]) -> dict[str, T
     """The limits of each topic.
 
     Raises:
-        StartAnew: no broker answers, or it can't tell yet.
-        Refused: a topic does not exist, or may not be seen.
+        RecoverableError: no broker answers, or it can't tell yet.
+        FatalError: a topic does not exist, or may not be seen.
     """
     wanted = list(names)
     with closing(_admin(bootstrap_servers)) as admin:
@@ -71,9 +77,9 @@ def create_topics(
     returns those that were not there before.
 
     Raises:
-        StartAnew: no broker answers in time. A topic may be created all the same, and is then there
-            for the next call.
-        Refused: the broker does not create one of them.
+        RecoverableError: no broker answers in time. A topic may have been created all the same;
+            the next call then finds it.
+        FatalError: the broker does not create one of them.
     """
     shape = {"num_partitions": partitions, "replication_factor": replication_factor}
     with closing(_admin(bootstrap_servers)) as admin:
@@ -93,7 +99,7 @@ def _create(admin: Admin, name: str, topic: Mapping[str, Any]) -> bool:
         return False
     except KafkaError as error:
         problem = translate(error)
-        what = "was not created" if isinstance(problem, Refused) else "is not there yet"
+        what = "was not created" if isinstance(problem, FatalError) else "is not there yet"
         raise type(problem)(f"topic {name!r} {what}: {problem}") from error
     return True
 
@@ -101,10 +107,12 @@ def _create(admin: Admin, name: str, topic: Mapping[str, Any]) -> bool:
 def _wait_until_known(admin: Admin, names: list[str]) -> None:
     """The broker that is asked may learn of a topic later than the one that created it."""
     deadline = time.monotonic() + _KNOWN_S
-    with translated(None):
+    with map_kafka_errors(None):
         while unknown := _unknown(admin, names):
             if time.monotonic() > deadline:
-                raise StartAnew(f"the broker does not know these topics yet: {', '.join(unknown)}")
+                raise RecoverableError(
+                    f"the broker does not know these topics yet: {', '.join(unknown)}"
+                )
             time.sleep(_LOOK_S)
 
 
@@ -127,7 +135,7 @@ def _admin(bootstrap_servers: str) -> Admin:
         # By default a request waits for half a minute where a broker is silent.
         return Admin(bootstrap_servers, bootstrap_timeout_ms=4_000, request_timeout_ms=_REQUEST_MS)
     except KafkaError as error:
-        raise StartAnew(one_line(error)) from error
+        raise RecoverableError(describe_error(error)) from error
 
 
 def _configs(admin: Admin, names: list[str]) -> dict[str, Mapping[str, Any]]:
@@ -142,7 +150,7 @@ def _configs(admin: Admin, names: list[str]) -> dict[str, Mapping[str, Any]]:
 def _limits(name: str, topic: Mapping[str, Any], configs: Mapping[str, Any]) -> TopicLimits:
     problem = for_code(topic["error_code"])
     if problem is UnknownTopicOrPartitionError:
-        raise Refused(f"topic {name!r} does not exist: create it, or mend the name")
+        raise FatalError(f"topic {name!r} does not exist: create it, or mend the name")
     if problem is not NoError:
         reason = translate(problem())
         raise type(reason)(f"topic {name!r}: {reason}")

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from kafka_batch._records import codec
-from kafka_batch._records.alike import Alike
 from kafka_batch._records.codec import Columns, Headers
+from kafka_batch._records.uniform import UniformRecords
 
 
 class Batch(Protocol):
@@ -15,7 +15,7 @@ class Batch(Protocol):
 
     Offsets rise strictly but not always by one: compaction and transaction markers leave gaps.
     Timestamps are in milliseconds since the epoch, or -1 where the producer set none.
-    `next_offset` is what to commit once the whole batch has been dealt with. A *tail* is a
+    `next_offset` is what to commit once the whole batch has been dealt with. A *body* is a
     record's key, value and headers as Kafka encodes them (`kafka_batch._records.codec`).
     """
 
@@ -38,28 +38,28 @@ class Batch(Protocol):
     @property
     def headers(self) -> Sequence[Headers]: ...
     @property
-    def tails(self) -> Sequence[bytes]: ...
+    def bodies(self) -> Sequence[bytes]: ...
     @property
-    def bare(self) -> bool:
+    def headerless(self) -> bool:
         """Whether it is known that no record has headers."""
 
     @property
-    def alike(self) -> Alike | None:
-        """The records as they are encoded, where they are alike: so they are passed on in half of
+    def uniform(self) -> UniformRecords | None:
+        """The records as they are encoded, where they are uniform: so they are passed on in half of
         the time."""
 
     @property
-    def largest(self) -> int:
-        """Bytes that its largest tail has at the most."""
+    def max_body_size(self) -> int:
+        """Bytes that its largest body has at the most."""
 
     @property
-    def time_span(self) -> tuple[int, int]:
+    def timestamp_bounds(self) -> tuple[int, int]:
         """No timestamp is before the first of these, and none after the second."""
 
     def __len__(self) -> int: ...
 
 
-class Pairs(NamedTuple):
+class KeyValues(NamedTuple):
     """The keys and values of a batch, and what follows it."""
 
     keys: Sequence[bytes | None]
@@ -71,11 +71,11 @@ class _FromColumns:
     """What of a batch follows from its columns."""
 
     @property
-    def largest(self: Batch) -> int:
-        return max(map(len, self.tails))
+    def max_body_size(self: Batch) -> int:
+        return max(map(len, self.bodies))
 
     @property
-    def time_span(self: Batch) -> tuple[int, int]:
+    def timestamp_bounds(self: Batch) -> tuple[int, int]:
         return min(self.timestamps), max(self.timestamps)
 
 
@@ -91,8 +91,8 @@ class PlainBatch(_FromColumns):
     values: Sequence[bytes | None]
     headers: Sequence[Headers]
     leader_epoch: int = -1
-    bare = False
-    alike = None
+    headerless = False
+    uniform = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -102,23 +102,23 @@ class PlainBatch(_FromColumns):
         return self.offsets[-1] + 1
 
     @cached_property
-    def tails(self) -> Sequence[bytes]:
-        return list(map(codec.encode_tail, self.keys, self.values, self.headers))
+    def bodies(self) -> Sequence[bytes]:
+        return list(map(codec.encode_body, self.keys, self.values, self.headers))
 
 
-class AlikeBatch:
-    """A `Batch` of records that are alike. Most columns are made when they are asked for."""
+class UniformBatch:
+    """A `Batch` of records that are uniform. Most columns are made when they are asked for."""
 
-    bare = True
+    headerless = True
 
     def __init__(
-        self, topic: str, partition: int, leader_epoch: int, offsets: range, alike: Alike
+        self, topic: str, partition: int, leader_epoch: int, offsets: range, uniform: UniformRecords
     ) -> None:
         self.topic = topic
         self.partition = partition
         self.leader_epoch = leader_epoch
         self.offsets = offsets
-        self.alike = alike
+        self.uniform = uniform
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -129,37 +129,37 @@ class AlikeBatch:
 
     @property
     def timestamps(self) -> Sequence[int]:
-        return self.alike.timestamps
+        return self.uniform.timestamps
 
     @property
     def values(self) -> Sequence[bytes]:
-        return self.alike.values
+        return self.uniform.values
 
     @property
-    def tails(self) -> Sequence[bytes]:
-        return self.alike.tails
+    def bodies(self) -> Sequence[bytes]:
+        return self.uniform.bodies
 
     @cached_property
     def keys(self) -> Sequence[bytes | None]:
-        return codec.read_keys(self.tails)
+        return codec.read_keys(self.bodies)
 
     @cached_property
     def headers(self) -> Sequence[Headers]:
         return [()] * len(self)
 
     @property
-    def largest(self) -> int:
-        return self.alike.largest
+    def max_body_size(self) -> int:
+        return self.uniform.max_body_size
 
     @property
-    def time_span(self) -> tuple[int, int]:
-        return self.alike.time_span
+    def timestamp_bounds(self) -> tuple[int, int]:
+        return self.uniform.timestamp_bounds
 
 
 class EncodedBatch(_FromColumns):
-    """A `Batch` as it was fetched. Keys and headers are taken out of the tails when asked for."""
+    """A `Batch` as it was fetched. Keys and headers are taken out of the bodies when asked for."""
 
-    alike = None
+    uniform = None
 
     def __init__(
         self, topic: str, partition: int, leader_epoch: int, next_offset: int, columns: Columns
@@ -168,15 +168,15 @@ class EncodedBatch(_FromColumns):
         self.partition = partition
         self.leader_epoch = leader_epoch
         self.next_offset = next_offset
-        self.offsets, self.timestamps, self.values, self.tails, self.bare = columns
+        self.offsets, self.timestamps, self.values, self.bodies, self.headerless = columns
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     @cached_property
     def keys(self) -> Sequence[bytes | None]:
-        return codec.read_keys(self.tails)
+        return codec.read_keys(self.bodies)
 
     @cached_property
     def headers(self) -> Sequence[Headers]:
-        return [()] * len(self) if self.bare else list(map(codec.read_headers, self.tails))
+        return [()] * len(self) if self.headerless else list(map(codec.read_headers, self.bodies))

@@ -2,8 +2,8 @@
 
     record = length, attributes, timestamp delta, offset delta | key, value, headers
 
-Numbers are zigzag varints. What stands behind the bar, here a record's *tail*, depends on nothing
-outside it: to pass a record on, its tail is copied as it is behind a new front. Neither key nor
+Numbers are zigzag varints. What stands behind the bar, here a record's *body*, depends on nothing
+outside it: to pass a record on, its body is copied as it is behind a new prefix. Neither key nor
 value nor headers are taken apart for that, or put together again.
 
 Source of the format: https://kafka.apache.org/documentation/#messageformat. Nothing here knows a
@@ -29,11 +29,11 @@ NO_TIMESTAMP = -1  # a record without one: brokers take it whatever their clock 
 _KEPT = 1 << 14
 _NULL = b"\x01"  # the length -1
 _NO_HEADERS = b"\x00"
-_MOST_VARINT_BITS = 63
+_MAX_VARINT_BITS = 63
 _WORD, _SIGN = 1 << 64, 1 << 63
 _FAR = 1 << 62  # a base timestamp past which sums may not fit into 64 bits
 _FAR_STAMP = 1 << 27  # milliseconds: less take four bytes at the most
-_UNLIKE = 64  # records that are read each on its own where not so many in a row are alike
+_UNLIKE = 64  # records that are read each on its own where not so many in a row are uniform
 _ALIKE = 16
 
 # A record's first five bytes hold, as most records are, its length in one byte or two, its
@@ -69,7 +69,7 @@ def wrapped_timestamp(number: int) -> int:
 
 
 class _Stamps(dict[int, bytes]):
-    """A front's middle, by timestamp delta: the attributes, which are zero, and the delta."""
+    """A prefix's middle, by timestamp delta: the attributes, which are zero, and the delta."""
 
     def __missing__(self, delta: int) -> bytes:
         stamp = b"\x00" + _varints[wrapped_timestamp(delta)]
@@ -86,22 +86,24 @@ _stamps = _Stamps()
 
 
 class Columns(NamedTuple):
-    """A batch's records. Timestamps are in milliseconds since the epoch; `bare` says that it is
-    known that no record has headers."""
+    """A batch's records. Timestamps are in milliseconds since the epoch; `headerless` is
+    true where it is known that no record has headers."""
 
     offsets: Sequence[int]
     timestamps: Sequence[int]
     values: Sequence[bytes | None]
-    tails: Sequence[bytes]
-    bare: bool
+    bodies: Sequence[bytes]
+    headerless: bool
 
     def since(self, offset: int) -> "Columns":
         """The records from an offset on."""
         first = bisect_left(self.offsets, offset)
         if not first:
             return self
-        offsets, timestamps, values, tails, bare = self
-        return Columns(offsets[first:], timestamps[first:], values[first:], tails[first:], bare)
+        offsets, timestamps, values, bodies, headerless = self
+        return Columns(
+            offsets[first:], timestamps[first:], values[first:], bodies[first:], headerless
+        )
 
 
 # -- from bytes
@@ -140,18 +142,18 @@ def _whole(records: bytes, count: int, taking_apart: Callable[[], tuple[_T, int]
 def _decode_dense(
     records: bytes, count: int, base_offset: int, base_timestamp: int
 ) -> tuple[Columns, int]:
-    run = _Run(records, base_timestamp)
+    run = _RecordReader(records, base_timestamp)
     # Offset deltas rise by one, so all that matters is how many bytes they take.
     for bound, delta_size in ((1 << 6, 1), (1 << 13, 2), (1 << 20, 3), (1 << 27, 4)):
-        while (left := min(bound, count) - len(run.tails)) > 0:
-            alike = run.read_alike(left, delta_size)
-            if alike < _ALIKE:
-                run.read_each(min(left - alike, _UNLIKE))
+        while (left := min(bound, count) - len(run.bodies)) > 0:
+            uniform = run.read_uniform(left, delta_size)
+            if uniform < _ALIKE:
+                run.read_each(min(left - uniform, _UNLIKE))
     offsets = range(base_offset, base_offset + count)
-    return Columns(offsets, run.timestamps, run.values, run.tails, run.bare), run.position
+    return Columns(offsets, run.timestamps, run.values, run.bodies, run.headerless), run.position
 
 
-class _Run:
+class _RecordReader:
     """Records that follow one another, and how far they have been read."""
 
     def __init__(self, records: bytes, base_timestamp: int) -> None:
@@ -160,11 +162,11 @@ class _Run:
         self.position = 0
         self.timestamps: list[int] = []
         self.values: list[bytes | None] = []
-        self.tails: list[bytes] = []
+        self.bodies: list[bytes] = []
         self.deltas: list[int] = []  # of the offsets of those read one by one
-        self.bare = True
+        self.headerless = True
 
-    def read_alike(self, most: int, delta_size: int) -> int:
+    def read_uniform(self, most: int, delta_size: int) -> int:
         """Reads records while each is like the first, and returns how many: its timestamp delta
         takes as many bytes, its key is as long, its value has 64 to 8191 bytes, and it has no
         headers.
@@ -172,7 +174,7 @@ class _Run:
         Most batches are so. One call then gets all that matters of a record, and what its value's
         length must be follows from its own.
         """
-        records, position, before = self._records, self.position, len(self.tails)
+        records, position, before = self._records, self.position, len(self.bodies)
         stamp_size = size_at(records, position + 3)
         key = position + 3 + stamp_size + delta_size
         key_size = records[key] if key < len(records) else -1
@@ -181,7 +183,7 @@ class _Run:
             return 0
         peek, sizes, to_tail, to_value, sign, positive = shape
         stamps: list[int] = []
-        add_stamp, add_value, add_tail = stamps.append, self.values.append, self.tails.append
+        add_stamp, add_value, add_tail = stamps.append, self.values.append, self.bodies.append
         for _ in range(most):
             try:
                 length, stamp, key, value_size = peek(records, position)
@@ -206,12 +208,12 @@ class _Run:
             ]
         self.timestamps += [base + (stamp >> 1) for stamp in stamps]
         self.position = position
-        return len(self.tails) - before
+        return len(self.bodies) - before
 
     def read_each(self, count: int) -> None:
         """Reads so many records, whatever each is like."""
         records, position = self._records, self.position
-        timestamps, values, tails, deltas = self.timestamps, self.values, self.tails, self.deltas
+        timestamps, values, bodies, deltas = self.timestamps, self.values, self.bodies, self.deltas
         base = self._base_timestamp
         for _ in range(count):
             # Many are read right here, without a call: a length of 64 to 8191 bytes, a timestamp
@@ -221,23 +223,23 @@ class _Run:
             rare = length < 128 or more > 127 or stamp & 1 or (stamp > 127 and delta > 127)
             if not rare:
                 end = position + (length >> 1) + (more << 6) - 62
-                tail = position + 5
+                body = position + 5
                 if stamp > 127:
                     stamp += (delta << 7) - 128
-                    delta = records[tail]
-                    tail += 1
+                    delta = records[body]
+                    body += 1
                 if delta > 127:
-                    delta += (records[tail] << 7) - 128
-                    tail += 1
+                    delta += (records[body] << 7) - 128
+                    body += 1
                     if delta >= 1 << 14:
-                        top = records[tail]
+                        top = records[body]
                         delta += (top << 14) - (1 << 14)
-                        tail += 1
+                        body += 1
                         rare = top > 127
                 rare |= delta & 1
             if not rare:
-                key_size = records[tail]
-                value = tail + 1 + (key_size >> 1)
+                key_size = records[body]
+                value = body + 1 + (key_size >> 1)
                 size = records[value]
                 if size > 127:
                     stop = value + 2 + ((size + (records[value + 1] << 7) - 128) >> 1)
@@ -247,15 +249,15 @@ class _Run:
                     stop = value + (size >> 1)
                 rare = key_size > 127 or size & 1
             if rare:
-                stamp, delta, tail, value, stop, end = _read_record(records, position)
+                stamp, delta, body, value, stop, end = _read_record(records, position)
                 delta *= 2
                 stamp = 2 * (wrapped_timestamp(base + (stamp >> 1)) - base)
             timestamps.append(base + (stamp >> 1))
             deltas.append(delta >> 1)
             values.append(records[value:stop] if stop >= value else None)
-            tails.append(records[tail:end])
+            bodies.append(records[body:end])
             if stop + 1 != end:
-                self.bare = False
+                self.headerless = False
             position = end
         self.position = position
 
@@ -268,12 +270,12 @@ class _Sizes(dict[bytes, tuple[int, bytes]]):
         super().__init__()
         self._rest = rest
 
-    def __missing__(self, front: bytes) -> tuple[int, bytes]:
-        length, start = read_varint(front, 0) if front[1] < 128 else (0, 0)
+    def __missing__(self, prefix: bytes) -> tuple[int, bytes]:
+        length, start = read_varint(prefix, 0) if prefix[1] < 128 else (0, 0)
         value_size = length - self._rest
         known = start == 2 and value_size >= 64
         found = (2 + length, _varints[value_size]) if known else (0, b"")
-        self[front] = found
+        self[prefix] = found
         return found
 
 
@@ -294,7 +296,7 @@ def _shape(
     """How to read records whose fields have these sizes, the key's as it is encoded.
 
     That is: what gets a record's length with its attributes, its timestamp delta, and the lengths
-    of its key and value; the sizes that follow from the first; where its tail and its value begin;
+    of its key and value; the sizes that follow from the first; where its body and its value begin;
     and the bits of a timestamp delta that has this size and is not negative, by a mask.
     """
     if not is_key_size(key_size):
@@ -311,26 +313,26 @@ def _shape(
 def _decode_sparse(
     records: bytes, count: int, base_offset: int, base_timestamp: int
 ) -> tuple[Columns, int]:
-    run = _Run(records, base_timestamp)
+    run = _RecordReader(records, base_timestamp)
     run.read_each(count)
     offsets = [base_offset + delta for delta in run.deltas]
     timestamps = run.timestamps
     if not -_FAR < base_timestamp < _FAR:
         timestamps = [*map(wrapped_timestamp, timestamps)]
-    return Columns(offsets, timestamps, run.values, run.tails, run.bare), run.position
+    return Columns(offsets, timestamps, run.values, run.bodies, run.headerless), run.position
 
 
-def decode_pairs(records: bytes, count: int) -> tuple[list[bytes | None], list[bytes | None]]:
+def decode_key_values(records: bytes, count: int) -> tuple[list[bytes | None], list[bytes | None]]:
     """The keys and the values of a batch's records, where nothing else is wanted of them: in two
     thirds of the time, and where offsets are missing in half of it.
 
     Raises:
         ValueError: the bytes are not so many records.
     """
-    return _whole(records, count, lambda: _decode_pairs(records, count))
+    return _whole(records, count, lambda: _decode_key_values(records, count))
 
 
-def _decode_pairs(
+def _decode_key_values(
     records: bytes, count: int
 ) -> tuple[tuple[list[bytes | None], list[bytes | None]], int]:
     keys: list[bytes | None] = []
@@ -338,24 +340,26 @@ def _decode_pairs(
     position = 0
     while len(keys) < count:
         before = len(keys)
-        position = _read_pairs_alike(records, position, count - before, keys, values)
+        position = _read_key_values_uniform(records, position, count - before, keys, values)
         if len(keys) - before < _ALIKE:
             for _ in range(min(count - len(keys), _UNLIKE)):
-                *_, tail, value, stop, position = _read_record(records, position)
-                keys.append(read_key(records[tail:value]))
+                *_, body, value, stop, position = _read_record(records, position)
+                keys.append(read_key(records[body:value]))
                 values.append(records[value:stop] if stop >= value else None)
     return (keys, values), position
 
 
-def _read_pairs_alike(
+def _read_key_values_uniform(
     records: bytes,
     position: int,
     most: int,
     keys: list[bytes | None],
     values: list[bytes | None],
 ) -> int:
-    """As `_Run.read_alike`, and returns the position behind. Offset deltas only rise, so all take
-    as many bytes as the first one if the last does."""
+    """As `_RecordReader.read_uniform`; returns the position after the last record read.
+
+    Offset deltas only rise, so all take as many bytes as the first one if the last does.
+    """
     stamp_size = size_at(records, position + 3)
     delta_size = size_at(records, position + 3 + stamp_size)
     key = position + 3 + stamp_size + delta_size
@@ -398,14 +402,14 @@ def is_key_size(byte: int) -> bool:
 
 
 def _read_record(records: bytes, position: int) -> tuple[int, int, int, int, int, int]:
-    """Any record: twice its timestamp delta, its offset delta, and where its tail and its value
+    """Any record: twice its timestamp delta, its offset delta, and where its body and its value
     start, its value stops (before its start for a null), and the record ends."""
     length, start = read_varint(records, position)
     delta, at = read_varint(records, start + 1)
-    offset_delta, tail = read_varint(records, at)
-    key_size, at = read_varint(records, tail)
+    offset_delta, body = read_varint(records, at)
+    key_size, at = read_varint(records, body)
     size, value = read_varint(records, at + max(key_size, 0))
-    return 2 * delta, offset_delta, tail, value, value + size, start + length
+    return 2 * delta, offset_delta, body, value, value + size, start + length
 
 
 def read_varint(encoded: bytes, position: int) -> tuple[int, int]:
@@ -420,31 +424,31 @@ def read_varint(encoded: bytes, position: int) -> tuple[int, int]:
         found |= (byte & 127) << shift
         shift += 7
         position += 1
-        if shift > _MOST_VARINT_BITS:
+        if shift > _MAX_VARINT_BITS:
             raise ValueError("a varint of more than 64 bits")
     found |= byte << shift
-    if shift == _MOST_VARINT_BITS:
+    if shift == _MAX_VARINT_BITS:
         found &= _WORD - 1
     return found >> 1 ^ -(found & 1), position + 1
 
 
-def read_key(tail: bytes) -> bytes | None:
-    """The key of a record, from its tail."""
-    size, at = read_varint(tail, 0)
-    return tail[at : at + size] if size >= 0 else None
+def read_key(body: bytes) -> bytes | None:
+    """The key of a record, from its body."""
+    size, at = read_varint(body, 0)
+    return body[at : at + size] if size >= 0 else None
 
 
-def read_keys(tails: Sequence[bytes]) -> list[bytes | None]:
-    """The keys of records, from their tails. Most have fewer than 64 bytes."""
+def read_keys(bodies: Sequence[bytes]) -> list[bytes | None]:
+    """The keys of records, from their bodies. Most have fewer than 64 bytes."""
     return [
-        tail[1 : 1 + (first >> 1)] if (first := tail[0]) < 128 and not first & 1 else read_key(tail)
-        for tail in tails
+        body[1 : 1 + (first >> 1)] if (first := body[0]) < 128 and not first & 1 else read_key(body)
+        for body in bodies
     ]
 
 
-def read_headers(tail: bytes) -> list[Header]:
-    """The headers of a record, from its tail."""
-    return _read_headers(tail, *read_varint(tail, _headers_at(tail)))
+def read_headers(body: bytes) -> list[Header]:
+    """The headers of a record, from its body."""
+    return _read_headers(body, *read_varint(body, _headers_at(body)))
 
 
 def _read_headers(encoded: bytes, count: int, at: int) -> list[Header]:
@@ -458,10 +462,10 @@ def _read_headers(encoded: bytes, count: int, at: int) -> list[Header]:
     return headers
 
 
-def _headers_at(tail: bytes) -> int:
+def _headers_at(body: bytes) -> int:
     at = 0
     for _ in ("key", "value"):
-        size, at = read_varint(tail, at)
+        size, at = read_varint(body, at)
         at += max(size, 0)
     return at
 
@@ -498,7 +502,7 @@ class HeaderBlock(bytes):
         """Encodes headers."""
         return cls(_varints[len(headers)] + _encode_headers(headers))
 
-    def then(self, *headers: Header) -> "HeaderBlock":
+    def extended(self, *headers: Header) -> "HeaderBlock":
         """These headers and, behind them, others."""
         number, start = read_varint(self, 0)
         both = self[start:] + _encode_headers(headers)
@@ -516,7 +520,7 @@ class HeaderBlock(bytes):
         return _read_headers(self, *read_varint(self, 0))
 
 
-class HeaderFrame:
+class HeaderTemplate:
     """Headers to append of which all but one's content is the same each time: encoded once."""
 
     def __init__(self, before: Headers, name: str, behind: Headers) -> None:
@@ -526,13 +530,13 @@ class HeaderFrame:
         self._before = b"%b%b%b" % (_varints[number], _encode_headers(before), its_name)
         self._behind = _encode_headers(behind)
 
-    def around(self, content: bytes) -> HeaderBlock:
+    def render(self, content: bytes) -> HeaderBlock:
         """All of them, the one with this content."""
         size = _varints[len(content)]
         return HeaderBlock(b"%b%b%b%b" % (self._before, size, content, self._behind))
 
 
-def encode_tail(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
+def encode_body(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
     """What of a record does not depend on its place: key, value and headers."""
     if key is not None and value is not None and not headers:  # as most are
         return b"".join((_varints[len(key)], key, _varints[len(value)], value, _NO_HEADERS))
@@ -548,14 +552,14 @@ def encode_tail(key: bytes | None, value: bytes | None, headers: Headers) -> byt
     )
 
 
-def append_headers(tail: bytes, block: HeaderBlock, *, bare: bool = False) -> bytes:
-    """The tail with headers behind those it has; `bare` says that it has none."""
-    if bare:
-        return tail[:-1] + block
-    at = _headers_at(tail)
-    number, own = read_varint(tail, at)
+def append_headers(body: bytes, block: HeaderBlock, *, headerless: bool = False) -> bytes:
+    """The body with headers behind those it has; `headerless` says that it has none."""
+    if headerless:
+        return body[:-1] + block
+    at = _headers_at(body)
+    number, own = read_varint(body, at)
     further, start = read_varint(block, 0)
-    return b"".join((tail[:at], _varints[number + further], tail[own:], block[start:]))
+    return b"".join((body[:at], _varints[number + further], body[own:], block[start:]))
 
 
 @lru_cache
@@ -574,18 +578,18 @@ def _encode_headers(headers: Headers) -> bytes:
 
 
 def encode(
-    tails: Sequence[bytes], timestamps: Sequence[int], base_timestamp: int, first_delta: int
+    bodies: Sequence[bytes], timestamps: Sequence[int], base_timestamp: int, first_delta: int
 ) -> bytes:
     """Records in a row, with offset deltas that rise by one from `first_delta`."""
     stamps = _all_stamps(timestamps, base_timestamp)
-    deltas = offset_deltas(first_delta, first_delta + len(tails))
+    deltas = offset_deltas(first_delta, first_delta + len(bodies))
     # Maps and slices, which a loop over the four columns would take twice as long for.
-    sizes = [*map(add, map(len, tails), map(add, map(len, stamps), map(len, deltas)))]
-    parts = [b""] * (4 * len(tails))
+    sizes = [*map(add, map(len, bodies), map(add, map(len, stamps), map(len, deltas)))]
+    parts = [b""] * (4 * len(bodies))
     parts[0::4] = map(_small.__getitem__ if max(sizes) < _KEPT else varint, sizes)
     parts[1::4] = stamps
     parts[2::4] = deltas
-    parts[3::4] = tails
+    parts[3::4] = bodies
     return b"".join(parts)
 
 

@@ -19,16 +19,23 @@ from kafka.errors import KafkaError, RebalanceInProgressError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from kafka_batch._client.client import never
-from kafka_batch._client.consumer import BatchConsumer, Fetched
+from kafka_batch._client.consumer import BatchConsumer, RawBatch
 from kafka_batch._client.producer import BatchProducer
 from kafka_batch._records.batch import Batch
 from kafka_batch._records.codec import HeaderBlock, Record
 from kafka_batch.config import Guarantee, StreamConfig
-from kafka_batch.errors import Hangs, StartAnew, StreamError, one_line, translate, translated
+from kafka_batch.errors import (
+    RecoverableError,
+    ShutdownTimeout,
+    StreamError,
+    describe_error,
+    map_kafka_errors,
+    translate,
+)
 
 IDLE_WAIT_MS = 500
 COMMITTING_WAIT_MS = 5.0  # at the least, while a commit runs that another one waits for
-_MOST_HELD_BYTES = 8 << 20  # so far reading and judging run ahead of a commit
+_MAX_STAGED_BYTES = 8 << 20  # so far reading and judging run ahead of a commit
 _METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 6.0  # within the Kafka transaction's own time-out
 _LOOKUP_S = 25.0  # where no network is, a name is looked up for 5 to 20 s (`man resolv.conf`)
@@ -76,13 +83,13 @@ class Stream:
         self,
         config: StreamConfig,
         observer: Observer,
-        give_up_at: Callable[[], float] = never,
+        deadline_at: Callable[[], float] = never,
         member_id: str = "",
         before_commit: BeforeCommit = lambda _: None,
     ) -> None:
         """Opens the clients and, for exactly once, takes the transactional id.
 
-        `give_up_at` says when all waits must end (monotonic seconds): a process that is told to
+        `deadline_at` says when all waits must end (monotonic seconds): a process that is told to
         stop brings it near. `member_id` is a predecessor's, of this process: where that one could
         not leave the group, it would have to wait for the predecessor's session to end [20].
 
@@ -92,8 +99,8 @@ class Stream:
         self._config = config
         self._observer = observer
         self._before_commit = before_commit
-        self._give_up_at = give_up_at
-        self._fetched: deque[Fetched] = deque()
+        self._give_up_at = deadline_at
+        self._fetched: deque[RawBatch] = deque()
         self._caught_up = False
         self._offsets: dict[TopicPartition, OffsetAndMetadata] = {}  # read, and yet to be committed
         self._commit_at = 0.0
@@ -103,8 +110,8 @@ class Stream:
         self._commit_began = 0.0
         self._member: ConsumerGroupMetadata | None = None
         self._failure: StreamError | None = None
-        self._predecessor = member_id
-        self._mark = ""  # of the topic as it is now, in the metadata of committed offsets
+        self._previous_member_id = member_id
+        self._topic_id_tag = ""  # of the topic as it is now, in the metadata of committed offsets
         self._producer, self._consumer = self._open()
 
     def __enter__(self) -> "Stream":
@@ -123,7 +130,9 @@ class Stream:
             StreamError: the stream must be closed.
         """
         if self._commit is not None and (
-            self._caught_up or self._commit.done() or self._producer.held_bytes >= _MOST_HELD_BYTES
+            self._caught_up
+            or self._commit.done()
+            or self._producer.staged_bytes >= _MAX_STAGED_BYTES
         ):
             self._finish_commit()
         if self._commit is None and self._is_due():
@@ -134,10 +143,10 @@ class Stream:
             self._fetch(idle_wait_ms)
         batch = None
         while self._fetched and not batch:
-            with translated(self._config.instance_id):
+            with map_kafka_errors(self._config.instance_id):
                 batch = self._fetched.popleft().batch()
         if batch:
-            self._note(batch)
+            self._record_position(batch)
         return batch
 
     def forward(
@@ -169,21 +178,21 @@ class Stream:
         Raises:
             StreamError: the stream must be closed.
         """
-        place = TopicPartition(topic, partition)
-        self._send(lambda: self._producer.extend(place, records))
+        tp = TopicPartition(topic, partition)
+        self._send(lambda: self._producer.extend(tp, records))
 
-    def held(self) -> dict[int, int]:
+    def paused_positions(self) -> dict[int, int]:
         """Of the partitions that are held, those whose next offset is known by now, and it."""
-        return {place.partition: offset for place, offset in self._consumer.paused_at().items()}
+        return {tp.partition: offset for tp, offset in self._consumer.paused_positions().items()}
 
-    def release(self, partition: int) -> None:
-        """Begins to read a partition that is held (`StreamConfig.hold_assigned`)."""
+    def resume(self, partition: int) -> None:
+        """Begins to read a partition that is held (`StreamConfig.pause_on_assignment`)."""
         self._consumer.resume(TopicPartition(self._config.topic, partition))
 
-    def waiting(self) -> list[int]:
+    def blocked_partitions(self) -> list[int]:
         """The partitions that are ours and not read: held, or their next offset is not known yet,
         as long as a Kafka transaction that may commit it is open."""
-        return sorted(place.partition for place in self._consumer.not_read())
+        return sorted(tp.partition for tp in self._consumer.unfetchable_partitions())
 
     def commit(self) -> None:
         """Makes all that was read and forwarded final, together.
@@ -198,42 +207,45 @@ class Stream:
 
     def lag(self) -> dict[int, int]:
         """Records yet to be read, by partition, as of the last fetch."""
-        lag = {place.partition: count for place, count in self._consumer.lag().items()}
+        lag = {tp.partition: count for tp, count in self._consumer.lag().items()}
         for fetched in self._fetched:
             number = fetched.partition.partition
             lag[number] = lag.get(number, 0) + fetched.size
         return lag
 
     @property
-    def source_mark(self) -> str:
-        """Marks the topic that is read: one that is made anew under its name has another mark.
+    def topic_id_tag(self) -> str:
+        """Marks the topic that is read: one that is recreated under its name has another mark.
         Nothing where the brokers don't tell."""
-        return self._mark
+        return self._topic_id_tag
 
     @property
     def member_id(self) -> str:
         """This member of the group, for a stream that follows in this process."""
-        return self._predecessor if self._member is None else str(self._member.member_id)
+        return self._previous_member_id if self._member is None else str(self._member.member_id)
 
     def close(self, timeout_s: float = 3.0) -> None:
         """Voids what was not committed, leaves the group, and closes the clients.
 
         Raises:
-            Hangs: a thread of the client did not end and could still send: the process must.
+            ShutdownTimeout: a thread of the client did not end and could still send, so the
+                process must end.
         """
-        self._producer.drop_held()
+        self._producer.discard_staged()
         try:
             self._finish_commit()
         except StreamError as error:
             self._failure = self._failure or error
         self._committer.shutdown(wait=False)
-        self._void()
+        self._abort_uncommitted()
         try:
             self._consumer.close(autocommit=False, timeout_ms=timeout_s * 1000 / 3)
         except KafkaError as error:
-            self._failure = self._failure or StartAnew(one_line(error))
+            self._failure = self._failure or RecoverableError(describe_error(error))
         if not self._producer.close(timeout_s) and not self._ends_within(_LOOKUP_S):
-            raise Hangs("the producer's thread did not end: only ending the process stops it")
+            raise ShutdownTimeout(
+                "the producer's thread did not end: only ending the process stops it"
+            )
 
     def _ends_within(self, seconds: float) -> bool:
         """Waits for the producer's thread, but not where the process is told to stop."""
@@ -246,12 +258,14 @@ class Stream:
     # -- opening
 
     def _open(self) -> tuple[BatchProducer, BatchConsumer]:
-        with translated(self._config.instance_id):
-            producer = BatchProducer(give_up_at=self._give_up_at, **self._config.for_the_producer())
+        with map_kafka_errors(self._config.instance_id):
+            producer = BatchProducer(
+                deadline_at=self._give_up_at, **self._config.for_the_producer()
+            )
         try:
-            with translated(self._config.instance_id):
+            with map_kafka_errors(self._config.instance_id):
                 if self._config.guarantee is Guarantee.EXACTLY_ONCE:
-                    producer.take_transactional_id(_COMMIT_TIMEOUT_S)
+                    producer.init_transactional_id(_COMMIT_TIMEOUT_S)
                 return producer, self._subscribed()
         except StreamError:
             producer.close(timeout=1)
@@ -261,16 +275,16 @@ class Stream:
         consumer = BatchConsumer(**self._config.for_the_consumer())
         consumer.subscribe([self._config.topic], listener=_Rebalance(self))
         if self._config.instance_id is None:
-            consumer.rejoin_as(self._predecessor)
+            consumer.rejoin_as(self._previous_member_id)
         consumer.refresh_metadata(_METADATA_TIMEOUT_S)
-        self._mark = consumer.tie_to(self._config.topic)
+        self._topic_id_tag = consumer.pin_topic(self._config.topic)
         return consumer
 
     # -- reading
 
     def _fetch(self, idle_wait_ms: float) -> None:
         wait_ms = min(self._wait_ms(), idle_wait_ms)
-        with translated(self._config.instance_id):
+        with map_kafka_errors(self._config.instance_id):
             self._fetched.extend(self._consumer.fetch(wait_ms))
         if self._failure is not None:
             raise self._failure
@@ -287,11 +301,11 @@ class Stream:
         least = 0.0 if self._commit is None else COMMITTING_WAIT_MS
         return max(least, (self._commit_at - time.monotonic()) * 1000)
 
-    def _note(self, batch: Batch) -> None:
+    def _record_position(self, batch: Batch) -> None:
         if not self._offsets:
             self._commit_at = time.monotonic() + self._config.commit_interval_ms / 1000
         self._offsets[TopicPartition(batch.topic, batch.partition)] = OffsetAndMetadata(
-            batch.next_offset, self._mark, batch.leader_epoch
+            batch.next_offset, self._topic_id_tag, batch.leader_epoch
         )
         self._caught_up = not self._fetched and not any(self._consumer.lag().values())
 
@@ -301,13 +315,13 @@ class Stream:
         if self._commit is not None and self._commit.done():
             self._finish_commit()
         if self._commit is None:
-            self._begin()
-        with translated(self._config.instance_id):
+            self._ensure_transaction()
+        with map_kafka_errors(self._config.instance_id):
             sending()
 
-    def _begin(self) -> None:
+    def _ensure_transaction(self) -> None:
         if not self._begun and self._config.guarantee is Guarantee.EXACTLY_ONCE:
-            with translated(self._config.instance_id):
+            with map_kafka_errors(self._config.instance_id):
                 self._producer.begin_transaction()
             self._begun = True
 
@@ -315,24 +329,24 @@ class Stream:
 
     def _begin_commit(self) -> None:
         self._commit_began = time.monotonic()
-        self._before()
+        self._notify_before_commit()
         if self._config.guarantee is Guarantee.EXACTLY_ONCE:
-            self._begin()
+            self._ensure_transaction()
             offsets, self._offsets, self._begun = self._offsets, {}, False
-            self._producer.hold()
+            self._producer.stage()
             self._commit = self._committer.submit(self._flush, offsets, _COMMIT_TIMEOUT_S)
             return
-        with translated(self._config.instance_id):  # here: it takes the consumer as well
+        with map_kafka_errors(self._config.instance_id):  # here: it takes the consumer as well
             self._flush(self._offsets, _COMMIT_TIMEOUT_S)
             try:
                 self._consumer.commit(dict(self._offsets), timeout_ms=_COMMIT_TIMEOUT_S * 1000)
             except RebalanceInProgressError:
                 return  # the hand-over, in the next read, commits it
         self._offsets.clear()
-        self._settle()
+        self._on_committed()
 
-    def _before(self) -> None:
-        self._before_commit({place.partition: at.offset for place, at in self._offsets.items()})
+    def _notify_before_commit(self) -> None:
+        self._before_commit({tp.partition: at.offset for tp, at in self._offsets.items()})
         self._observer.committing()
 
     def _finish_commit(self, timeout_s: float | None = None) -> None:
@@ -343,30 +357,30 @@ class Stream:
             TimeoutError: it takes longer than it may.
         """
         if self._commit is not None:
-            with translated(self._config.instance_id):
+            with map_kafka_errors(self._config.instance_id):
                 self._commit.result(timeout_s)
-            self._settle()
-            self._send_held()
+            self._on_committed()
+            self._send_staged()
 
-    def _send_held(self) -> None:
-        if self._producer.held_bytes:
-            self._begin()
-        with translated(self._config.instance_id):
-            self._producer.release()
+    def _send_staged(self) -> None:
+        if self._producer.staged_bytes:
+            self._ensure_transaction()
+        with map_kafka_errors(self._config.instance_id):
+            self._producer.unstage()
 
     def _flush(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], timeout_s: float) -> None:
         """Delivers everything, and for exactly once ends the Kafka transaction."""
         deadline = time.monotonic() + timeout_s
-        self._producer.deliver(timeout_s)
+        self._producer.flush_within(timeout_s)
         if self._config.guarantee is Guarantee.EXACTLY_ONCE:
             self._producer.send_offsets(offsets, self._member, deadline - time.monotonic())
             self._producer.commit(deadline - time.monotonic())
 
-    def _settle(self) -> None:
+    def _on_committed(self) -> None:
         self._commit = None
         self._observer.committed(time.monotonic() - self._commit_began)
 
-    def _void(self) -> None:
+    def _abort_uncommitted(self) -> None:
         if not self._offsets and self._commit is None:
             return
         to_abort = self._begun or self._commit is not None
@@ -377,41 +391,43 @@ class Stream:
             try:
                 self._producer.abort(timeout_s=1)  # else it stays open until its time-out [14]
             except KafkaError as error:
-                self._failure = self._failure or StartAnew(one_line(error))
+                self._failure = self._failure or RecoverableError(describe_error(error))
 
     # -- rebalances: called on the consumer's thread, while `read` or `close` waits
 
-    async def _hand_over(self) -> None:
+    async def _commit_before_revoke(self) -> None:
         if self._failure is not None:
             return
         try:
             self._finish_commit(_HAND_OVER_TIMEOUT_S)
             if self._offsets:
                 self._commit_began = time.monotonic()
-                self._before()
-                self._begin()
+                self._notify_before_commit()
+                self._ensure_transaction()
                 self._flush(self._offsets, _HAND_OVER_TIMEOUT_S)
                 if self._config.guarantee is Guarantee.AT_LEAST_ONCE:
                     await self._consumer.commit_async(dict(self._offsets))
                 self._offsets.clear()
                 self._begun = False
-                self._settle()
+                self._on_committed()
         except KafkaError as error:
             self._failure = translate(error, self._config.instance_id)
         except StreamError as error:
             self._failure = error
         except TimeoutError:
-            self._failure = StartAnew("the commit before a rebalance did not end in time")
+            self._failure = RecoverableError("the commit before a rebalance did not end in time")
 
-    def _lost(self) -> None:
+    def _on_lost(self) -> None:
         if self._offsets or self._commit is not None:
-            self._failure = StartAnew("the group took our partitions away: no heartbeat in time")
+            self._failure = RecoverableError(
+                "the group took our partitions away: no heartbeat in time"
+            )
 
-    def _assigned(self, partitions: Sequence[TopicPartition]) -> None:
+    def _on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
         # The membership that everything read from now on is committed under: taken here, since at
         # the time of the commit it may be a later one, under which we own other partitions [1].
         self._member = self._consumer.group_metadata()
-        if self._config.hold_assigned:
+        if self._config.pause_on_assignment:
             self._consumer.pause(*partitions)
         self._observer.rebalanced(sorted(partition.partition for partition in partitions))
 
@@ -423,10 +439,10 @@ class _Rebalance(AsyncConsumerRebalanceListener):
         self._stream = stream
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002  # all of them: assignment is eager
-        await self._stream._hand_over()
+        await self._stream._commit_before_revoke()
 
     async def on_partitions_lost(self, lost: set[TopicPartition]) -> None:  # noqa: ARG002
-        self._stream._lost()
+        self._stream._on_lost()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        self._stream._assigned(sorted(assigned))
+        self._stream._on_assigned(sorted(assigned))

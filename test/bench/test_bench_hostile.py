@@ -26,7 +26,7 @@ from kafka_batch import BATCH_BYTES, BatchProducer, Record
 
 EACH = 150_000
 ROUNDS = 3
-MOST_UNDELIVERED = 50_000
+MAX_UNDELIVERED = 50_000
 ANY_TIME = {"message.timestamp.after.max.ms": str(2**63 - 1)}
 NewTopic = Callable[..., str]
 
@@ -40,7 +40,7 @@ def fill(kafka: Any, topic: str, records: Iterator[Record]) -> None:
             for partition in range(PARTITIONS):
                 place = TopicPartition(topic, partition)
                 producer.extend(place, some[partition::PARTITIONS])
-            if producer.undelivered > MOST_UNDELIVERED:
+            if producer.undelivered > MAX_UNDELIVERED:
                 producer.deliver(60)
         producer.deliver(60)
     finally:

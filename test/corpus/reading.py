@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, NoReturn
 
 from corpus.records import FIELDS, FRAUD, LEGIT
 
-MOST_LEVELS = 500
+MAX_LEVELS = 500
 LIMIT = 900
-_MOST_PLACE = 13  # digits before the point
+_MAX_PLACE = 13  # digits before the point
 _ACCOUNT_LETTERS = set(string.ascii_letters + string.digits + "-_.:")
 _NUMBER = re.compile(r"(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?")
 
@@ -39,7 +39,7 @@ def outcome_of(value: bytes | None) -> str:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
         return "not_utf8"
-    if _levels(text) > MOST_LEVELS:
+    if _levels(text) > MAX_LEVELS:
         return "too_deep"
     try:
         found = json.loads(
@@ -103,7 +103,7 @@ def _is_amount(text: str) -> bool:
     minus, digits, place = _parts(text)
     if not digits:
         return True
-    if minus or place > _MOST_PLACE:
+    if minus or place > _MAX_PLACE:
         return False
     return (_whole(text), digits[max(place, 0) :]) <= (10**12, "")
 

@@ -10,7 +10,7 @@ from kafka_batch import Record
 from kafka_batch._records.codec import read_name
 
 _SMALL = 10_000  # bytes: larger ones would fill a stream with themselves
-_AT_ONCE = 1_000
+_CHUNK_SIZE = 1_000
 _T = TypeVar("_T")
 
 
@@ -24,7 +24,7 @@ def good() -> Iterator[Record]:
     """An endless stream of transactions, as the generator makes them: the same one each time."""
     transactions = Transactions(10_000, seed=1)
     while True:
-        chunk = transactions.take(_AT_ONCE)
+        chunk = transactions.take(_CHUNK_SIZE)
         for source, value in zip(chunk.sources, chunk.values, strict=True):
             yield SENT_MS, source.encode(), value, ()
 

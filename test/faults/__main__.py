@@ -134,7 +134,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=0, help="go on until so many have struck")
     parser.add_argument("--all-controls", action="store_true", help="also those that take long")
     parser.add_argument("--strict-times", action="store_true", help="a missed time is a failure")
-    parser.add_argument("--table", type=Path, help="a document whose table is written anew")
+    parser.add_argument("--table", type=Path, help="a document whose table is rewritten")
     parser.add_argument("--logs", type=Path, help="a folder that keeps the detectors' logs")
     asked = parser.parse_args(words)
     if asked.schedules or asked.without:

@@ -13,10 +13,10 @@ from detector.__main__ import main
 from detector.service.state import State
 from kafka_batch import StreamError, config
 from kafka_batch._client.client import Producer, QuietRepeats
-from kafka_batch._client.network import PatientClient
+from kafka_batch._client.network import NonRaisingClient
 from kafka_batch._stream import stream
 from kafka_batch._stream.stream import Stream
-from service_kit.stop import Stop
+from service_kit.shutdown import Shutdown
 
 
 def membership() -> None:
@@ -25,7 +25,7 @@ def membership() -> None:
     async def nothing(_: Stream) -> None:
         pass
 
-    Stream._hand_over = nothing  # type: ignore[method-assign]
+    Stream._commit_before_revoke = nothing  # type: ignore[method-assign]
     Stream._member = property(  # type: ignore[assignment, method-assign]
         lambda self: self._consumer.group_metadata(), lambda _self, _member: None
     )
@@ -40,7 +40,7 @@ def membership() -> None:
 
 def patience() -> None:
     """A broker that can't be reached raises within the client, and no wait is bounded [2]."""
-    PatientClient.await_ready = KafkaNetClient.await_ready  # type: ignore[method-assign]
+    NonRaisingClient.await_ready = KafkaNetClient.await_ready  # type: ignore[method-assign]
     Producer._wait = _wait_for_good  # type: ignore[method-assign]
 
 
@@ -66,8 +66,8 @@ def new_stream() -> None:
             finish(self, timeout_s)
         except StreamError:
             self._commit, self._begun = None, False
-            self._producer.drop_held()
-            self._producer.release()
+            self._producer.discard_staged()
+            self._producer.unstage()
             self._producer.abort(30)
 
     Stream._finish_commit = go_on  # type: ignore[method-assign]
@@ -89,8 +89,8 @@ def committed_offsets() -> None:
 
 def limits() -> None:
     """No wait ends early for a process that is told to stop, and nothing cuts it off [11]."""
-    Stop.deadline = lambda _: float("inf")  # type: ignore[method-assign]
-    Stop._end = lambda *_: None  # type: ignore[method-assign]
+    Shutdown.deadline = lambda _: float("inf")  # type: ignore[method-assign]
+    Shutdown._end = lambda *_: None  # type: ignore[method-assign]
     stream._COMMIT_TIMEOUT_S = stream._HAND_OVER_TIMEOUT_S = 60.0
 
 

@@ -26,7 +26,7 @@ from faults.oracle import (
 )
 from faults.replay import replayed
 
-_READ_S = 400.0  # librdkafka asks for leaders anew every five minutes
+_READ_S = 400.0  # librdkafka asks for leaders again every five minutes
 _SHOWN = 3
 
 
@@ -55,7 +55,7 @@ def check(
     problems = [*_of_the_load(written, inputs)]
     if Counter(_by_librdkafka(topics.bootstrap_servers, names)) != Counter(found):
         problems.append("the two clients that read it back do not agree")
-    wanted: dict[Stored, Headers] = {}  # where memory is not saved, it begins anew again and again
+    wanted: dict[Stored, Headers] = {}  # where memory is not saved, it starts over again and again
     for life in lives if exactly_once else ():
         wanted |= replayed(life, rules_file)
     expected = [

@@ -18,7 +18,7 @@ from faults.run import Result, Run, Survived, a_run
 from faults.schedules import Fault
 from faults.strikes import SESSION_S, sleep_until
 from faults.world import World
-from kafka_batch import StartAnew, describe_topics
+from kafka_batch import RecoverableError, describe_topics
 
 CONTAINERS = "containers"
 _PROJECT = "fraud-detector-faults"
@@ -133,7 +133,7 @@ def a_stack() -> Iterator[Stack]:
 
 
 def _answers(server: str) -> bool:
-    with suppress(StartAnew):
+    with suppress(RecoverableError):
         describe_topics(server, [])
         return True
     return False

@@ -38,8 +38,8 @@ def offsets_reset(run: Run) -> float:
     return run.flows_again(time.time())
 
 
-def input_made_anew(run: Run) -> float:
-    """The input is deleted when all of it is judged, and made anew; counted from then."""
+def input_recreated(run: Run) -> float:
+    """The input is deleted when all of it is judged, and recreated; counted from then."""
     run.load.pause()
     run.all_judged()
     run.gone.append(read_back(run.topics, [run.topics.transactions]))

@@ -87,7 +87,7 @@ COORDINATOR = [
 ]
 PARTITION = Fault("a partition added", operations.partition_added)
 RESET = Fault("offsets reset while it runs", operations.offsets_reset)
-INPUT_ANEW = Fault("the input deleted and made anew", operations.input_made_anew)
+INPUT_RECREATED = Fault("the input deleted and recreated", operations.input_recreated)
 GIVES_UP = Fault("a detector that must give up", operations.gives_up)
 CLOCK = [Fault(f"the clock jumps by {jump}", strikes.clock_jumps(jump)) for jump in ("-1d", "+1d")]
 AWAY = Fault("all brokers away for a minute", brokers.long_outage(60))
@@ -97,7 +97,7 @@ MIXED = [
     *(KILL, KILL_AT_END, KILL_ALL, TERMINATE, TERMINATE_JOINING, ZOMBIE, NAP, SCALE),
     *(BROKER_KILLED, BROKER_STOPPED, BROKER_PAUSED, LEADER_MOVED, OUTAGE),
     *(CUT, SLOW, HALF_OPEN, CUT_OFF, TERMINATE_HALF_OPEN, *MID_COMMIT, *COORDINATOR),
-    *(RESET, INPUT_ANEW, GIVES_UP),
+    *(RESET, INPUT_RECREATED, GIVES_UP),
 ]
 
 
@@ -135,7 +135,7 @@ SCHEDULES = [
     Schedule("brokers", [BROKER_KILLED, LEADER_MOVED, BROKER_STOPPED, BROKER_PAUSED]),
     Schedule("coordinator", COORDINATOR),
     Schedule("connections", [CUT, SLOW, HALF_OPEN, CUT_OFF, TERMINATE_HALF_OPEN, *MID_COMMIT]),
-    Schedule("operator", [GIVES_UP, RESET, INPUT_ANEW, PARTITION]),
+    Schedule("operator", [GIVES_UP, RESET, INPUT_RECREATED, PARTITION]),
     Schedule("clock", CLOCK, settings=WITH_FAKETIME, lacks=_no_faketime),
     Schedule("disk-full", [DISK_FULL], lacks=_no_small_disk),
     Schedule("away", [AWAY]),

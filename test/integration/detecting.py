@@ -13,7 +13,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from kafka_batch import BatchProducer, Record, StartAnew, create_topics
+from kafka_batch import BatchProducer, Record, RecoverableError, create_topics
 
 PATIENCE_S = 90.0
 REPOSITORY = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def create_topic(
     def created() -> bool:
         try:
             create_topics(bootstrap_servers, {name: configs}, partitions, replicas)
-        except StartAnew:
+        except RecoverableError:
             return False
         return True
 
@@ -100,7 +100,7 @@ def send(topics: Topics, records: Sequence[tuple[int, Record]], **settings: obje
     try:
         for partition, record in records:
             producer.extend(TopicPartition(topics.transactions, partition), [record])
-        producer.deliver(PATIENCE_S)
+        producer.flush_within(PATIENCE_S)
     finally:
         producer.close()
 

@@ -178,7 +178,7 @@ while read < int(sys.argv[5]):
     if batch:
         stream.forward(batch, sys.argv[4], range(len(batch)))
         read += len(batch)
-stream._producer.deliver(30)
+stream._producer.flush_within(30)
 print("sent", flush=True)
 time.sleep(600)
 """

@@ -24,7 +24,7 @@ from kafka.errors import MessageSizeTooLargeError
 
 from detector.wire.headers import VERDICT_HEADERS
 from kafka_batch import NO_TIMESTAMP, Record
-from kafka_batch._records.codec import encode, encode_tail
+from kafka_batch._records.codec import encode, encode_body
 
 FRAUD_HEADERS = {"judged", "rules", "reasons", "rules_version"}
 NOTES = {"judged", "shadow_rules", "rules_version", "history"}  # a verdict of either kind may have
@@ -32,7 +32,7 @@ EVER_MS = 2**63 - 1
 BATCH_HEADER_BYTES = 61
 AHEAD_MS = 3_600_000  # of the clock: the furthest that the output topics take
 BEHIND_MS = 2**62 - 1
-MOST_LOG_LINES = 12  # but for those that come:
+MAX_LOG_LINES = 12  # but for those that come:
 EVERY_TEN_SECONDS = ('"event": "judged"', "records can't be judged")
 
 pytestmark = pytest.mark.usefixtures("record_codec")
@@ -130,7 +130,7 @@ def check(sent: Sent, log: Path) -> None:
         assert detector.stop() == 0
         lines = detector.said().splitlines()
     once = [line for line in lines if not any(words in line for words in EVERY_TEN_SECONDS)]
-    assert len(once) < MOST_LOG_LINES, once
+    assert len(once) < MAX_LOG_LINES, once
     assert "FORGED" not in "".join(lines)
     check_passed_on(sent)
     check_dead(sent)
@@ -178,7 +178,7 @@ def of_size(value: bytes, size: int) -> Record:
         return 1, b"k", value[:-1] + b" " * blanks + value[-1:], ()
 
     def taken(record: Record) -> int:
-        return BATCH_HEADER_BYTES + len(encode([encode_tail(*record[1:])], [1], 1, 0))
+        return BATCH_HEADER_BYTES + len(encode([encode_body(*record[1:])], [1], 1, 0))
 
     blanks = size - taken(padded(0))
     record = padded(blanks - (taken(padded(blanks)) - size))  # lengths take more bytes now

@@ -31,20 +31,20 @@ from kafka_batch import (
     Batch,
     BatchConsumer,
     BatchProducer,
+    FatalError,
     PartitionReader,
     Record,
     RecordCodec,
-    Refused,
-    StartAnew,
+    RecoverableError,
     create_topics,
     describe_topics,
-    encode_tail,
+    encode_body,
     partition_of,
     record_size,
     whole_batches,
 )
 from kafka_batch._client.client import Admin
-from kafka_batch._client.network import EagerTransport, PatientClient, answering
+from kafka_batch._client.network import BulkTransport, NonRaisingClient, reachable_servers
 
 pytestmark = pytest.mark.usefixtures("record_codec")
 
@@ -61,7 +61,7 @@ def write(kafka: Any, partition: TopicPartition, records: Sequence[Record], **mo
     )
     try:
         producer.extend(partition, records)
-        assert producer.deliver(30) == len(records)
+        assert producer.flush_within(30) == len(records)
     finally:
         assert producer.close()
 
@@ -192,7 +192,7 @@ def forwarded(kafka: Any, source: str, target: str, count: int) -> list[tuple[in
     try:
         for batch in read(kafka, source, count):
             producer.forward(batch, target, range(len(batch)))
-        producer.deliver(30)
+        producer.flush_within(30)
     finally:
         producer.close()
     return rows(read(kafka, target, count))
@@ -267,7 +267,7 @@ def test_a_record_as_large_as_its_size_says_fits_and_one_byte_more_does_not(
 ) -> None:
     limit = 100_000
     topic = new_topic(1, **{"max.message.bytes": str(limit)})
-    room = limit - record_size(len(encode_tail(b"k", b"", [("h", None)])))
+    room = limit - record_size(len(encode_body(b"k", b"", [("h", None)])))
     # The estimate leaves a few bytes for the longest varints: so much must fit.
     write(kafka, TopicPartition(topic, 0), [(NOW_MS, b"k", b"v" * (room - 2), [("h", None)])])
     assert len(rows(read(kafka, topic, 1))) == 1
@@ -290,7 +290,7 @@ def test_a_commit_that_finds_its_kafka_transaction_ended_raises_nothing_in_the_c
     """As where a new epoch has begun meanwhile."""
     producer = BatchProducer(kafka.bootstrap_servers, transactional_id="ended")
     try:
-        producer.take_transactional_id(30)
+        producer.init_transactional_id(30)
         commit = producer._transaction_manager._begin_completing_transaction(committed=True)
         producer._sender.wakeup()
         assert commit.wait(30_000)
@@ -309,7 +309,7 @@ def test_topics_are_made_once_and_their_limits_known(
 
 
 def test_a_topic_that_is_not_there_is_for_an_operator(kafka: Any) -> None:
-    with pytest.raises(Refused, match="topic 'nowhere' does not exist"):
+    with pytest.raises(FatalError, match="topic 'nowhere' does not exist"):
         describe_topics(kafka.bootstrap_servers, ["nowhere"])
 
 
@@ -325,19 +325,19 @@ def test_a_topic_that_is_not_there_is_for_an_operator(kafka: Any) -> None:
 def test_a_topic_that_cannot_be_made_is_for_an_operator(
     kafka: Any, name: str, configs: dict[str, str], partitions: int, replicas: int, said: str
 ) -> None:
-    with pytest.raises(Refused, match=f"topic '{name}' was not created: .*{said}"):
+    with pytest.raises(FatalError, match=f"topic '{name}' was not created: .*{said}"):
         create_topics(kafka.bootstrap_servers, {name: configs}, partitions, replicas)
 
 
 def test_no_broker_at_all_mends_itself(free_port: int) -> None:
-    with pytest.raises(StartAnew, match="no broker answers"):
+    with pytest.raises(RecoverableError, match="no broker answers"):
         describe_topics(f"localhost:{free_port}", [])
 
 
 def test_a_silent_server_is_left_out_of_those_to_bootstrap_from(kafka: Any) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         servers = f"127.0.0.1:{silent.getsockname()[1]},{kafka.bootstrap_servers}"
-        assert answering(servers) == [kafka.bootstrap_servers]
+        assert reachable_servers(servers) == [kafka.bootstrap_servers]
 
 
 def test_a_connection_that_ends_is_an_error_without_a_traceback_for_any_first_client(
@@ -347,8 +347,8 @@ def test_a_connection_that_ends_is_an_error_without_a_traceback_for_any_first_cl
     with closing(Admin(bootstrap_servers=kafka.bootstrap_servers)) as admin:
         admin.describe_cluster()
         (used,) = {type(opened.transport) for opened in admin._manager._conns.values()}
-    assert used is EagerTransport
-    closed = EagerTransport.__new__(EagerTransport)
+    assert used is BulkTransport
+    closed = BulkTransport.__new__(BulkTransport)
     closed._sock = None
     assert isinstance(closed._sock_recv()[1], KafkaConnectionError)
 
@@ -360,7 +360,7 @@ def test_a_connection_that_another_thread_closes_as_it_is_about_to_wait_ends_wit
     net = NetworkSelector()
     near, far = socket.socketpair()
     near.settimeout(0)
-    transport = EagerTransport(net, near)
+    transport = BulkTransport(net, near)
     wait = net._wait_io
 
     def closed_before(*waiting: Any) -> None:
@@ -400,7 +400,7 @@ class Connection:
 class ClosedMeanwhile:
     """A socket whose connection is closed by another thread after each of its calls."""
 
-    def __init__(self, transport: EagerTransport) -> None:
+    def __init__(self, transport: BulkTransport) -> None:
         self._transport, self._socket = transport, transport._sock
 
     def recv(self, size: int) -> bytes:
@@ -430,7 +430,7 @@ def test_a_connection_that_another_thread_closes_while_it_reads_or_writes_ends_w
     near, far = socket.socketpair()
     near.settimeout(0)
     with near, far:
-        transport = EagerTransport(net, near)
+        transport = BulkTransport(net, near)
         transport.set_protocol(Connection())
         transport._sock = ClosedMeanwhile(transport)
         far.sendall(b"an answer")
@@ -451,7 +451,7 @@ def test_answers_that_arrive_in_parts_are_read_whole(at_once: int) -> None:
     answers = [bytes([number]) * size for number, size in enumerate(sizes, 1)]
     sent = b"".join(struct.pack(">i", len(answer)) + answer for answer in answers)
     with near, far:
-        transport, connection = EagerTransport(NetworkSelector(), near), Connection()
+        transport, connection = BulkTransport(NetworkSelector(), near), Connection()
         transport.set_protocol(connection)
         transport._read = True
         far.settimeout(0)
@@ -471,7 +471,7 @@ def test_an_answer_that_is_cut_off_and_one_that_is_none_are_errors() -> None:
         near, far = socket.socketpair()
         near.settimeout(0)
         with near:
-            transport, connection = EagerTransport(NetworkSelector(), near), Connection()
+            transport, connection = BulkTransport(NetworkSelector(), near), Connection()
             transport.set_protocol(connection)
             with far:
                 far.sendall(sent)
@@ -487,7 +487,7 @@ def test_a_request_that_the_socket_takes_in_parts_arrives_whole() -> None:
     near.settimeout(0)
     request = bytes(range(256)) * 40_000  # more than a socket holds
     with near, far:
-        transport = EagerTransport(NetworkSelector(), near)
+        transport = BulkTransport(NetworkSelector(), near)
         transport.write(request[:10])
         transport.write(request[10:])
         arrived, sent = b"", 0
@@ -520,7 +520,7 @@ def test_the_loop_gets_its_turn_while_a_large_answer_comes_in_slowly() -> None:
             time.sleep(0.001)
 
     with near, far, ThreadPoolExecutor() as pool:
-        transport, connection = EagerTransport(NetworkSelector(), near), Connection()
+        transport, connection = BulkTransport(NetworkSelector(), near), Connection()
         transport.set_protocol(connection)
         transport._read = True
         sending = pool.submit(send)
@@ -547,7 +547,7 @@ def test_and_while_a_large_request_goes_out_slowly() -> None:
         return bytes(received)
 
     with near, far, ThreadPoolExecutor() as pool:
-        transport = EagerTransport(NetworkSelector(), near)
+        transport = BulkTransport(NetworkSelector(), near)
         transport.write(request)
         receiving = pool.submit(receive)
         sent = calls = 0
@@ -562,7 +562,7 @@ def test_a_broker_that_takes_connections_and_closes_them_is_tried_ever_later() -
     """As a proxy in front of a broker that is gone does."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(0)
-        client = PatientClient(bootstrap_servers=f"127.0.0.1:{proxy.getsockname()[1]}")
+        client = NonRaisingClient(bootstrap_servers=f"127.0.0.1:{proxy.getsockname()[1]}")
         tries, until = 0, time.monotonic() + 1
         while time.monotonic() < until:
             client.maybe_connect("bootstrap-0")
@@ -575,7 +575,9 @@ def test_a_broker_that_takes_connections_and_closes_them_is_tried_ever_later() -
 
 
 def test_a_broker_that_answered_is_asked_before_one_that_may_be_silent(kafka: Any) -> None:
-    with closing(PatientClient(bootstrap_servers=answering(kafka.bootstrap_servers))) as client:
+    with closing(
+        NonRaisingClient(bootstrap_servers=reachable_servers(kafka.bootstrap_servers))
+    ) as client:
         client.get_broker_version(10_000)
         (known,) = client.cluster.brokers()
         other = type(known)(node_id=99, host="127.0.0.1", port=1, rack=None)
@@ -614,7 +616,7 @@ def test_a_partition_that_was_paused_goes_on_while_another_one_flows(
 
         def send(place: TopicPartition) -> None:
             producer.extend(place, [(1, b"k", b"v", ())])
-            producer.deliver(30)
+            producer.flush_within(30)
 
         def reads(place: TopicPartition) -> bool:
             found = consumer.read(100)

@@ -17,7 +17,7 @@ from kafka_batch import BatchProducer, Stream, StreamConfig
 from kafka_batch._client.selftest import RecordCodec
 
 FEATURE = "transaction.version"
-MOST_EPOCHS = 32_000  # of the 32,767 that there are: the coordinator keeps some
+MAX_EPOCHS = 32_000  # of the 32,767 that there are: the coordinator keeps some
 
 
 @pytest.fixture(params=[1, 2])
@@ -53,7 +53,7 @@ def producer(kafka: Kafka, record_codec: RecordCodec, version: int) -> Iterator[
     name = f"of-version-{version}-{next(_NUMBERS)}"
     opened = BatchProducer(kafka.bootstrap_servers, whole_batches=codec, transactional_id=name)
     try:
-        opened.take_transactional_id(30)
+        opened.init_transactional_id(30)
         yield opened
     finally:
         assert opened.close()
@@ -93,7 +93,7 @@ def test_an_end_begins_a_new_epoch_in_version_2_alone(
     for end in (producer.commit, producer.abort, producer.commit):
         producer.begin_transaction()
         producer.extend(TopicPartition(topic, 0), [(1, b"k", b"v", ())])
-        producer.deliver(30)
+        producer.flush_within(30)
         end(30)
     producer_id, epoch = before
     assert identity(producer) == (producer_id, epoch + (3 if version == 2 else 0))
@@ -111,10 +111,10 @@ def test_when_its_epochs_are_used_up_a_producer_goes_on_with_a_new_id(
     while identity(producer)[0] == first or identity(producer)[1] < 10:
         producer.begin_transaction()
         producer.extend(place, [(1, b"k%d" % count, None, ())])
-        producer.deliver(30)
+        producer.flush_within(30)
         (producer.abort if count % 2 else producer.commit)(30)
         count += 1
-    assert count > MOST_EPOCHS
+    assert count > MAX_EPOCHS
     assert numbers(committed(topics, topics.legit)) == [*range(0, count, 2)]
 
 
@@ -124,7 +124,7 @@ def test_a_commit_of_a_kafka_transaction_that_was_lost_says_so(
     """As where it timed out, and the client began a new epoch while the commit was under way."""
     producer.begin_transaction()
     producer.extend(TopicPartition(new_topic(1), 0), [(1, b"k", b"v", ())])
-    producer.deliver(30)
+    producer.flush_within(30)
     producer._transaction_manager._transaction_started = False
     with pytest.raises(KafkaError, match="lost before its commit"):
         producer.commit(30)

@@ -23,9 +23,9 @@ from detecting import (
 from kafka.errors import RequestTimedOutError
 
 from broker import Cluster
-from kafka_batch import StartAnew, create_topics, describe_topics
+from kafka_batch import RecoverableError, create_topics, describe_topics
 from kafka_batch._client.client import Admin
-from kafka_batch._client.network import PatientClient
+from kafka_batch._client.network import NonRaisingClient
 
 
 def topics_of(cluster: Cluster) -> Topics:
@@ -83,7 +83,7 @@ def test_it_obeys_while_the_broker_does_not_answer(tmp_path: Path) -> None:
 def test_metadata_are_not_waited_for_as_long_as_other_answers(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         (node,) = cluster.nodes
-        client = PatientClient(
+        client = NonRaisingClient(
             bootstrap_servers=cluster.bootstrap_servers, request_timeout_ms=600_000
         )
         with closing(client):
@@ -113,9 +113,9 @@ def test_a_topic_that_is_not_created_in_time_is_waited_for(
 
         with monkeypatch.context() as patched:
             patched.setattr("kafka_batch._client.topics.Admin", Pausing)
-            with pytest.raises(StartAnew, match="'second' is not there yet"):
+            with pytest.raises(RecoverableError, match="'second' is not there yet"):
                 create()
-        with pytest.raises(StartAnew, match="no broker answers"):
+        with pytest.raises(RecoverableError, match="no broker answers"):
             create()
         node.resume()
         # Once it goes on, the broker may create it or not: it is there after the next call.

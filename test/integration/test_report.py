@@ -42,12 +42,12 @@ def write(settings: Settings, topic: str, times: Sequence[int], *, commit: bool 
         bootstrap_servers=settings.broker, transactional_id=f"{topic}-{time.monotonic_ns()}"
     )
     try:
-        producer.take_transactional_id(30)
+        producer.init_transactional_id(30)
         producer.begin_transaction()
         for partition in (0, 1):
             records: list[Record] = [(at, b"k", b"v", ()) for at in times[partition::2]]
             producer.extend(TopicPartition(topic, partition), records)
-        producer.deliver(30)
+        producer.flush_within(30)
         if commit:
             producer.commit(30)
         else:

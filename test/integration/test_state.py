@@ -274,10 +274,10 @@ def test_partitions_wait_for_kafka_transactions_that_do_not_end_and_it_says_so(
     config = StreamConfig(topics.bootstrap_servers, topics.group, topics.transactions)
     settings = {**config.for_the_producer(), "transaction_timeout_ms": 300_000}
     with closing(BatchProducer(**settings)) as another:
-        another.take_transactional_id(10)
+        another.init_transactional_id(10)
         another.begin_transaction()
         another.extend(TopicPartition(topics.state, 1), [(-1, MANIFEST_KEY, b"{}", ())])
-        another.deliver(10)
+        another.flush_within(10)
         offset = {TopicPartition(topics.transactions, 2): OffsetAndMetadata(7, "", -1)}
         another.send_offsets(offset, ConsumerGroupMetadata(topics.group, -1, "", None), 10)
         send_numbered(topics, 0, 400)

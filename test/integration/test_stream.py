@@ -11,7 +11,14 @@ from detecting import PATIENCE_S, Topics, committed, numbers, send_numbered, som
 from kafka import KafkaAdminClient
 from streaming import Told, forward_until
 
-from kafka_batch import Hangs, Refused, StartAnew, Stream, StreamConfig, create_topics
+from kafka_batch import (
+    FatalError,
+    RecoverableError,
+    ShutdownTimeout,
+    Stream,
+    StreamConfig,
+    create_topics,
+)
 from kafka_batch._stream.stream import COMMITTING_WAIT_MS
 
 LONG_MS = 5_000  # of a commit interval: commits come when all has been read
@@ -23,7 +30,7 @@ class Gate:
     def __init__(self, stream: Stream) -> None:
         self.reached = threading.Event()
         self.open = threading.Event()
-        self.failure: StartAnew | None = None
+        self.failure: RecoverableError | None = None
         self._commit = stream._producer.commit
         stream._producer.commit = self._held  # type: ignore[method-assign]
 
@@ -117,9 +124,9 @@ def test_what_was_kept_is_dropped_where_the_commit_fails_and_read_again(
     topics: Topics, stream: Stream, told: Told
 ) -> None:
     gate = with_a_commit_held_back(topics, stream)
-    gate.failure = StartAnew("no answer")
+    gate.failure = RecoverableError("no answer")
     gate.open.set()
-    with pytest.raises(StartAnew, match="no answer"):
+    with pytest.raises(RecoverableError, match="no answer"):
         stream.commit()
     stream.close()
     assert told.words[-2:] == ["committing", "aborted"]
@@ -176,7 +183,7 @@ def members(topics: Topics) -> int:
         return len(admin.describe_groups([topics.group])[topics.group]["members"])
 
 
-def test_an_input_that_is_made_anew_is_read_from_its_beginning(
+def test_an_input_that_is_recreated_is_read_from_its_beginning(
     topics: Topics, stream: Stream, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also where it is longer by then than the old one was, and offsets of that were kept."""
@@ -188,10 +195,10 @@ def test_an_input_that_is_made_anew_is_read_from_its_beginning(
         kept = wait_until(lambda: admin.list_group_offsets(topics.group)[topics.group], "stable")
         admin.delete_topics([topics.transactions])
         wait_until(lambda: topics.transactions not in admin.list_topics(), "it is deleted")
-        wait_until(lambda: made(topics), "it is made anew")
+        wait_until(lambda: made(topics), "it is recreated")
         send_numbered(topics, 40, 80)
         wait_until(lambda: time.monotonic() > last + 2, "the stream has paused")
-        with pytest.raises(StartAnew, match="was deleted, and made anew"):
+        with pytest.raises(RecoverableError, match="was deleted, and recreated"):
             forward_until(stream, topics.legit, 80)
         stream.close()
         assert not any(
@@ -201,14 +208,14 @@ def test_an_input_that_is_made_anew_is_read_from_its_beginning(
         forward_until(another, topics.legit, 80)
         another.commit()
     assert numbers(committed(topics, topics.legit)) == list(range(120))
-    assert "was made anew: partition 0 is read from its beginning" in caplog.text
+    assert "was recreated: partition 0 is read from its beginning" in caplog.text
 
 
 def made(topics: Topics) -> bool:
     """Creates the input, which the broker refuses until the old one is gone for good."""
     try:
         return bool(create_topics(topics.bootstrap_servers, {topics.transactions: {}}, 4, 1))
-    except (Refused, StartAnew):
+    except (FatalError, RecoverableError):
         return False
 
 
@@ -228,7 +235,7 @@ def test_a_client_s_thread_that_hangs_is_waited_for_unless_told_to_stop(
     assert reached.wait(PATIENCE_S)
     if told_to_stop:
         stream._give_up_at = lambda: 0.0
-        with pytest.raises(Hangs):
+        with pytest.raises(ShutdownTimeout):
             stream.close(timeout_s=0.1)
         goes_on.set()
     else:

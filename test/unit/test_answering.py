@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 import pytest
 from kafka.errors import KafkaConnectionError
 
-from kafka_batch._client.network import answering
+from kafka_batch._client.network import reachable_servers
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def test_what_does_not_speak_kafka_is_told_as_such(words: bytes) -> None:
         a_server_that_says(words) as server,
         pytest.raises(KafkaConnectionError, match=f"{server}: what listens there does not speak"),
     ):
-        answering(server)
+        reachable_servers(server)
 
 
 def test_a_broker_is_taken_beside_what_is_none() -> None:
@@ -48,4 +48,4 @@ def test_a_broker_is_taken_beside_what_is_none() -> None:
         a_server_that_says(b"HTTP/1.0 400 Bad request\r\n") as other,
         a_server_that_says(version_response) as broker,
     ):
-        assert answering(f"{other},{broker}") == [broker]
+        assert reachable_servers(f"{other},{broker}") == [broker]

@@ -15,7 +15,7 @@ from kafka.structs import TopicPartition
 from kafka_batch import Batch, HeaderBlock, Record
 from kafka_batch._client import selftest
 from kafka_batch._client.consumer import WholeBatches
-from kafka_batch._client.producer import Tails, fill
+from kafka_batch._client.producer import RecordBodies, fill
 from kafka_batch._records import codec
 
 PARTITION = TopicPartition("in", 3)
@@ -28,7 +28,7 @@ headers = st.lists(st.tuples(st.text(max_size=5), st.none() | st.binary(max_size
 timestamps = st.integers(-1, 70) | st.integers(-1, 10**13) | st.just(2**62)
 record = st.tuples(timestamps, st.none() | st.binary(max_size=70), content, headers)
 # Records of one shape are read another way, and what comes between them.
-alike = st.tuples(
+uniform = st.tuples(
     st.integers(10**12, 10**12 + 200),
     st.binary(min_size=12, max_size=12),
     st.binary(min_size=62, max_size=66) | st.binary(min_size=8_165, max_size=8_195),
@@ -47,7 +47,7 @@ def spread(draw: st.DrawFn) -> list[Record]:
 
 
 batches = st.one_of(
-    *(st.lists(shape, min_size=1, max_size=150) for shape in (record, alike, alike | record)),
+    *(st.lists(shape, min_size=1, max_size=150) for shape in (record, uniform, uniform | record)),
     spread(),
 )
 
@@ -138,7 +138,7 @@ def test_a_batch_of_the_client_is_read_as_the_client_reads_it(
     (batch,) = fetched(stored)
     assert rows([batch]) == by_client(stored)
     assert batch.next_offset == len(records)
-    assert not batch.bare or not any(own for *_, own in records)
+    assert not batch.headerless or not any(own for *_, own in records)
 
 
 @given(records=batches, already=st.integers(0, 80))
@@ -150,9 +150,11 @@ def test_the_client_reads_what_is_written_here_as_what_it_writes(
     for record in records[:already]:
         builder.append(*record)
     rest = records[already:]
-    tails = [codec.encode_tail(*record[1:]) for record in rest]
+    bodies = [codec.encode_body(*record[1:]) for record in rest]
     if rest:
-        assert fill(builder, ROOM, Tails([record[0] for record in rest], tails)) == len(rest)
+        assert fill(builder, ROOM, RecordBodies([record[0] for record in rest], bodies)) == len(
+            rest
+        )
     builder.close()
     assert bytes(builder.buffer()) == written(records)
 
@@ -165,8 +167,8 @@ any_time = st.sampled_from([-(2**63), -1, 0, 2**63 - 1]) | st.integers(-(2**63),
 def test_timestamps_further_apart_than_64_bits_come_back(
     times: list[int], *, skipped: bool
 ) -> None:
-    tails = [codec.encode_tail(b"k", b"v" * 90, ())] * len(times)
-    encoded = codec.encode(tails, times, times[0], 0)
+    bodies = [codec.encode_body(b"k", b"v" * 90, ())] * len(times)
+    encoded = codec.encode(bodies, times, times[0], 0)
     last = len(times) - 1 + skipped
     assert codec.decode(encoded, len(times), 0, last, times[0]).timestamps == times
 
@@ -175,11 +177,11 @@ def test_timestamps_further_apart_than_64_bits_come_back(
 @settings(deadline=None)
 def test_a_batch_takes_what_fits_and_at_least_one_record(records: list[Record], size: int) -> None:
     times = [record[0] for record in records]
-    tails = [codec.encode_tail(*record[1:]) for record in records]
+    bodies = [codec.encode_body(*record[1:]) for record in records]
     done, read = 0, []
     while done < len(records):
         builder, before = MemoryRecordsBuilder(2, 0, size), done
-        done = fill(builder, size, Tails(times, tails), done)
+        done = fill(builder, size, RecordBodies(times, bodies), done)
         builder.close()
         assert len(builder.buffer()) <= size or done == before + 1
         read += [found for _, found in by_client(bytes(builder.buffer()))]
@@ -190,7 +192,7 @@ def test_a_batch_that_was_sent_takes_no_more() -> None:
     builder = MemoryRecordsBuilder(2, 0, ROOM)
     builder.append(0, b"k", b"v", [])
     builder.close()
-    assert fill(builder, ROOM, Tails([0], [codec.encode_tail(b"k", b"v", ())])) == 0
+    assert fill(builder, ROOM, RecordBodies([0], [codec.encode_body(b"k", b"v", ())])) == 0
 
 
 @given(records=batches, extra=headers, batch_knows=st.booleans())
@@ -201,10 +203,10 @@ def test_headers_are_appended_to_those_that_are_there(
     (batch,) = fetched(written(records))
     block = HeaderBlock.of(extra)
     assert block.decoded() == extra
-    for tail, (_, key, value, own) in zip(batch.tails, records, strict=True):
-        bare = batch_knows and batch.bare
-        longer = codec.append_headers(tail, block, bare=bare)
-        assert longer == codec.encode_tail(key, value, [*own, *extra])
+    for body, (_, key, value, own) in zip(batch.bodies, records, strict=True):
+        headerless = batch_knows and batch.headerless
+        longer = codec.append_headers(body, block, headerless=headerless)
+        assert longer == codec.encode_body(key, value, [*own, *extra])
 
 
 @given(records=batches, gaps=st.lists(st.integers(1, 300_000), min_size=80, max_size=80))
@@ -283,7 +285,7 @@ def test_bytes_that_are_no_records_are_refused(records: bytes) -> None:
     with pytest.raises(ValueError, match=r"record|varint"):
         codec.decode(records, 2, 0, 1, 0)
     with pytest.raises(ValueError, match=r"record|varint"):
-        codec.decode_pairs(records, 2)
+        codec.decode_key_values(records, 2)
 
 
 def test_bits_past_the_64th_are_dropped_as_the_broker_does() -> None:
@@ -300,7 +302,7 @@ def test_this_version_of_the_client_has_whole_batches() -> None:
     assert selftest.find_fault() is None
 
 
-@pytest.mark.parametrize("name", ["encode_tail", "fill", "WholeBatches"])
+@pytest.mark.parametrize("name", ["encode_body", "fill", "WholeBatches"])
 def test_a_client_that_differs_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def otherwise(*_: object, **__: object) -> bytes:
         raise AttributeError("no such thing")

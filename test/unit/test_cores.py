@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from service_kit import cores
-from service_kit.cores import Affinity, OneCore
+from service_kit.cores import Affinity, CpuAffinity
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
@@ -36,7 +36,7 @@ class Seconds:
 
     def __init__(self, other: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.given = os.sched_getaffinity(0)
-        self._one_core = OneCore()
+        self._cpu_affinity = CpuAffinity()
         self._threads = (threading.get_native_id(), other)
         self._times = dict.fromkeys(self._threads, (0, 0))
         self._now = time.monotonic()
@@ -56,7 +56,7 @@ class Seconds:
         with self._monkeypatch.context() as patch:
             patch.setattr(cores, "_times", lambda: known)
             patch.setattr(time, "monotonic", lambda: self._now)
-            self._one_core.tend()
+            self._cpu_affinity.update()
         placed = {frozenset(os.sched_getaffinity(thread)) for thread in self._threads}
         assert len(placed) == 1
         return set(*placed)
@@ -105,17 +105,17 @@ def test_what_the_kernel_says_of_a_busy_thread_grows() -> None:
 
 
 def test_where_the_kernel_does_not_tell_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_core, given, looks = OneCore(), os.sched_getaffinity(0), []
+    one_core, given, looks = CpuAffinity(), os.sched_getaffinity(0), []
     monkeypatch.setattr(cores, "_PERIOD_S", 0)
     monkeypatch.setattr(cores, "_times", lambda: looks.append(1) or {})
     for _ in range(3):
-        one_core.tend()
+        one_core.update()
     assert looks == [1]
     assert os.sched_getaffinity(0) == given
 
 
 def test_none_leaves_threads_to_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_core = OneCore(Affinity.NONE)
+    one_core = CpuAffinity(Affinity.NONE)
     monkeypatch.setattr(cores, "_PERIOD_S", 0)
     monkeypatch.setattr(cores, "_times", lambda: pytest.fail("it was looked at"))
-    one_core.tend()
+    one_core.update()

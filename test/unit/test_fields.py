@@ -10,10 +10,10 @@ from detector.domain.money import digits
 from detector.wire.careful import Unreadable
 from detector.wire.payments import read_payments
 from detector.wire.transaction import Amounts, Transaction, parse, read_fields
-from kafka_batch import Batch, PlainBatch, encode_tail
+from kafka_batch import Batch, PlainBatch, encode_body
 from kafka_batch._records import codec
-from kafka_batch._records.alike import cut
-from kafka_batch._records.batch import AlikeBatch
+from kafka_batch._records.batch import UniformBatch
+from kafka_batch._records.uniform import parse_uniform
 
 
 def value_of(amount: str, currency: str = "USD") -> bytes:
@@ -77,8 +77,8 @@ def test_where_producers_write_spaces_and_others_do_not_each_value_is_read_all_t
     for values in mixed, mixed[1:]:
         fields = chain.from_iterable(read_fields(batch_of(values)))
         for value, its_fields in zip(values, fields, strict=True):
-            alike = value.startswith(b'{"source": ') == values[0].startswith(b'{"source": ')
-            assert its_fields[4] == (b"" if alike else b"\xff" + value)
+            uniform = value.startswith(b'{"source": ') == values[0].startswith(b'{"source": ')
+            assert its_fields[4] == (b"" if uniform else b"\xff" + value)
         require_as_parsed(batch_of(values))
 
 
@@ -95,7 +95,7 @@ def test_fields_are_read_some_at_a_time_of_all_values_in_their_order() -> None:
 
 
 def long(value: bytes) -> bytes:
-    """As long as the values of records that are alike."""
+    """As long as the values of records that are uniform."""
     return value.replace(b'"a"', b'"account.of.someone"')
 
 
@@ -115,11 +115,11 @@ long_hostile = st.sampled_from(
 
 def alike_batch_of(values: Sequence[bytes], key_size: int = 12, step_ms: int = 0) -> Batch:
     count = len(values)
-    tails = [encode_tail(b"k" * key_size, value, ()) for value in values]
-    encoded = codec.encode(tails, [n * step_ms for n in range(count)], 0, 0)
-    alike = cut(encoded, count, 0, count - 1, 0)
-    assert alike
-    return AlikeBatch("in", 0, 0, range(count), alike)
+    bodies = [encode_body(b"k" * key_size, value, ()) for value in values]
+    encoded = codec.encode(bodies, [n * step_ms for n in range(count)], 0, 0)
+    uniform = parse_uniform(encoded, count, 0, count - 1, 0)
+    assert uniform
+    return UniformBatch("in", 0, 0, range(count), uniform)
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Memory that was freed is used again, and not got anew from the system."""
+"""Memory that was freed is used again, and not fetched again from the system."""
 
 import platform
 import subprocess

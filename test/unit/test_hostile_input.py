@@ -18,7 +18,7 @@ from detector.wire.careful import Unreadable
 from detector.wire.transaction import Transaction, _parse_with_care, parse
 from kafka_batch import NO_TIMESTAMP, Batch
 from kafka_batch._records.batch import EncodedBatch, PlainBatch
-from kafka_batch._records.codec import decode, encode, encode_tail
+from kafka_batch._records.codec import decode, encode, encode_body
 
 ONE_RULE, TEN_RULES = of_large_amounts(900), shipped()
 NOW_MS = 1_800_000_000_000
@@ -44,11 +44,11 @@ def expected(odd: Odd) -> str:
 def whole(odds: Sequence[Odd]) -> Batch:
     """As a batch is when it is fetched."""
     sent = [to_send(odd) for odd in odds]
-    tails = [encode_tail(key, value, headers) for _, key, value, headers in sent]
+    bodies = [encode_body(key, value, headers) for _, key, value, headers in sent]
     base = sent[0][0]
-    encoded = encode(tails, [ms for ms, *_ in sent], base, 0)
-    columns = decode(encoded, len(tails), 100, 100 + len(tails) - 1, base)
-    return EncodedBatch("in", 3, 0, 100 + len(tails), columns)
+    encoded = encode(bodies, [ms for ms, *_ in sent], base, 0)
+    columns = decode(encoded, len(bodies), 100, 100 + len(bodies) - 1, base)
+    return EncodedBatch("in", 3, 0, 100 + len(bodies), columns)
 
 
 def by_record(odds: Sequence[Odd]) -> Batch:

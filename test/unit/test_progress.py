@@ -1,11 +1,11 @@
 """When partitions that wait are worth an alarm."""
 
-from detector.service.progress import StallAlarm
+from detector.service.progress import StallDetector
 
 
-def alarm_after(*looks: tuple[float, list[int], bool]) -> StallAlarm:
+def alarm_after(*looks: tuple[float, list[int], bool]) -> StallDetector:
     """An alarm that has looked at these seconds, at partitions that waited, and at progress."""
-    alarm = StallAlarm(now_s=0.0)
+    alarm = StallDetector(now_s=0.0)
     for now_s, waiting, progresses in looks:
         alarm.look(now_s, waiting, progresses=progresses)
     return alarm

@@ -14,9 +14,9 @@ from detector.service.memory import Bounds, Memory
 from detector.service.routing import Limits, Routed, route
 from detector.wire.headers import VERDICT_HEADERS
 from kafka_batch import NO_TIMESTAMP, Batch, Headers, PlainBatch, TopicLimits, record_size
-from kafka_batch._records.alike import cut
-from kafka_batch._records.batch import AlikeBatch
+from kafka_batch._records.batch import UniformBatch
 from kafka_batch._records.codec import encode
+from kafka_batch._records.uniform import parse_uniform
 
 RULES = of_large_amounts(900)
 NOW_MS = 1_000_000_000
@@ -60,10 +60,10 @@ def test_each_row_has_one_destination_in_offset_order() -> None:
 def test_a_batch_of_records_that_are_alike_is_routed_as_any_other(values: list[bytes]) -> None:
     padded = [value[:-1].replace(b"a", b"a" * 20, 1).ljust(70) + value[-1:] for value in values]
     plain = a_batch(*padded)
-    encoded = encode(plain.tails, plain.timestamps, NOW_MS, 0)
-    alike = cut(encoded, len(values), 10, 9 + len(values), NOW_MS)
-    assert alike
-    batch = AlikeBatch("in", 3, -1, range(10, 10 + len(values)), alike)
+    encoded = encode(plain.bodies, plain.timestamps, NOW_MS, 0)
+    uniform = parse_uniform(encoded, len(values), 10, 9 + len(values), NOW_MS)
+    assert uniform
+    batch = UniformBatch("in", 3, -1, range(10, 10 + len(values)), uniform)
     for rules in RULES, shipped():
         expected, found = routed(plain, rules), routed(batch, rules)
         assert [*found.legit] == [*expected.legit]
@@ -146,7 +146,7 @@ def test_a_forged_header_takes_its_marker_also_where_there_is_no_room() -> None:
     batch = a_batch(FINE, headers=[("judged", b"x")])
     (letter,) = routed(batch, limits=Limits(LIMITS.max_bytes, 3_600_000)).dead or (None,)
     assert letter is None
-    tight = Limits(record_size(batch.largest) + 10, 3_600_000)
+    tight = Limits(record_size(batch.max_body_size) + 10, 3_600_000)
     (letter,) = routed(batch, limits=tight).dead
     assert letter.code == "too_large"
 
@@ -222,7 +222,7 @@ def test_a_record_that_fits_only_without_the_headers_of_a_verdict_is_too_large()
 
 def test_dead_letters_are_in_offset_order_whatever_is_wrong_with_each() -> None:
     batch = a_batch(LARGE, b"?", LARGE, FINE, b"?")
-    tight = Limits(batch.largest + 150, max_ahead_ms=3_600_000)
+    tight = Limits(batch.max_body_size + 150, max_ahead_ms=3_600_000)
     found = routed(batch, limits=tight)
     assert [*found.legit] == [3]
     assert [(letter.row, letter.code) for letter in found.dead] == [

@@ -1,4 +1,4 @@
-"""What surrounds a service's loop: stopping, starting anew, health, logs, and counting."""
+"""What surrounds a service's loop: stopping, restarting, health, logs, and counting."""
 
 import asyncio
 import json
@@ -39,16 +39,16 @@ from rulebooks import of_large_amounts
 
 from detector.service.metrics import Metrics
 from detector.service.routing import DeadLetter, Routed
-from kafka_batch import Hangs, HeaderBlock, Refused, StartAnew
+from kafka_batch import FatalError, HeaderBlock, RecoverableError, ShutdownTimeout
 from kafka_batch._client.client import Admin, QuietRepeats
-from kafka_batch.errors import one_line, translate
-from service_kit.anew import run_until_done
-from service_kit.health import Pulse, check
+from kafka_batch.errors import describe_error, translate
+from service_kit.health import Heartbeat, check
 from service_kit.logs import LogFormat, set_up_logs
-from service_kit.stop import Stop
+from service_kit.restart import run_until_done
+from service_kit.shutdown import Shutdown
 
 
-class Restless(Stop):
+class Restless(Shutdown):
     """Notes the pauses instead of taking them."""
 
     def __init__(self) -> None:
@@ -59,36 +59,36 @@ class Restless(Stop):
         self.pauses.append(seconds)
 
 
-def test_a_broken_run_is_started_anew_with_ever_longer_pauses_until_it_is_done() -> None:
-    stop, tries = Restless(), iter(range(9))
+def test_a_broken_run_is_restarted_with_ever_longer_pauses_until_it_is_done() -> None:
+    shutdown, tries = Restless(), iter(range(9))
 
     def run() -> None:
         if next(tries) < 7:
-            raise StartAnew("no broker answers")
+            raise RecoverableError("no broker answers")
 
-    run_until_done(run, stop)
-    assert stop.pauses == [1, 2, 4, 5, 5, 5, 5]
+    run_until_done(run, shutdown)
+    assert shutdown.pauses == [1, 2, 4, 5, 5, 5, 5]
 
 
 def test_a_run_that_lasted_begins_with_the_first_pause_again() -> None:
-    stop, now, lasts = Restless(), 0.0, iter([0, 0, 6, 0, None])
+    shutdown, now, lasts = Restless(), 0.0, iter([0, 0, 6, 0, None])
 
     def run() -> None:
         nonlocal now
         if (seconds := next(lasts)) is not None:
             now += seconds
-            raise StartAnew("no broker answers")
+            raise RecoverableError("no broker answers")
 
-    run_until_done(run, stop, clock=lambda: now)
-    assert stop.pauses == [1, 2, 0.5, 1]
+    run_until_done(run, shutdown, clock=lambda: now)
+    assert shutdown.pauses == [1, 2, 0.5, 1]
 
 
-def test_why_it_starts_anew_is_told_when_it_changes() -> None:
+def test_why_it_restarts_is_told_when_it_changes() -> None:
     reasons = iter(["no answer", "no broker", "no broker", "no broker", "no answer"])
 
     def run() -> None:
         if reason := next(reasons, None):
-            raise StartAnew(reason)
+            raise RecoverableError(reason)
 
     with structlog.testing.capture_logs() as lines:
         run_until_done(run, Restless())
@@ -96,43 +96,43 @@ def test_why_it_starts_anew_is_told_when_it_changes() -> None:
 
 
 def test_a_thread_that_hangs_ends_the_process_as_a_failure_unless_it_is_told_to_stop() -> None:
-    stop = Restless()
+    shutdown = Restless()
 
     def run() -> None:
-        raise Hangs("the producer's thread did not end")
+        raise ShutdownTimeout("the producer's thread did not end")
 
-    with pytest.raises(Hangs):
-        run_until_done(run, stop)
+    with pytest.raises(ShutdownTimeout):
+        run_until_done(run, shutdown)
 
     def told_meanwhile() -> None:
-        stop.request()
+        shutdown.request()
         run()
 
-    run_until_done(told_meanwhile, stop)
-    assert stop.pauses == []
+    run_until_done(told_meanwhile, shutdown)
+    assert shutdown.pauses == []
 
 
 def test_what_only_an_operator_can_mend_is_not_tried_again() -> None:
-    stop = Restless()
+    shutdown = Restless()
 
     def run() -> None:
-        raise Refused("no such topic")
+        raise FatalError("no such topic")
 
-    with pytest.raises(Refused):
-        run_until_done(run, stop)
-    assert stop.pauses == []
+    with pytest.raises(FatalError):
+        run_until_done(run, shutdown)
+    assert shutdown.pauses == []
 
 
 def test_nothing_is_started_once_the_process_was_told_to_stop() -> None:
-    stop = Restless()
-    stop.request()
-    run_until_done(lambda: pytest.fail("started"), stop)
-    assert stop.requested
+    shutdown = Restless()
+    shutdown.request()
+    run_until_done(lambda: pytest.fail("started"), shutdown)
+    assert shutdown.requested
 
 
 def stopping(program: str) -> "subprocess.CompletedProcess[str]":
-    """A program of its own with a `stop` that signals reach."""
-    head = "import os, signal, threading, time\nfrom service_kit.stop import Stop\n"
+    """A program of its own with a `Shutdown` that signals reach."""
+    head = "import os, signal, threading, time\nfrom service_kit.shutdown import Shutdown\n"
     return subprocess.run(
         [sys.executable, "-c", head + program], capture_output=True, text=True, check=False
     )
@@ -140,22 +140,22 @@ def stopping(program: str) -> "subprocess.CompletedProcess[str]":
 
 def test_a_signal_brings_the_deadline_of_all_waits_near() -> None:
     done = stopping(
-        "stop = Stop(grace_s=3)\n"
-        "assert stop.deadline() == float('inf')\n"
-        "stop.on_signals()\n"
+        "shutdown = Shutdown(grace_s=3)\n"
+        "assert shutdown.deadline() == float('inf')\n"
+        "shutdown.on_signals()\n"
         "os.kill(os.getpid(), signal.SIGTERM)\n"
-        "assert stop.requested\n"
-        "deadline = stop.deadline()\n"
+        "assert shutdown.requested\n"
+        "deadline = shutdown.deadline()\n"
         "assert deadline <= time.monotonic() + 3\n"
         "os.kill(os.getpid(), signal.SIGINT)\n"
-        "assert stop.deadline() == deadline\n"
+        "assert shutdown.deadline() == deadline\n"
     )
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_process_that_is_stuck_when_told_to_stop_is_cut_off_with_a_line() -> None:
     done = stopping(
-        "Stop(limit_s=0.1, status=7).on_signals()\n"
+        "Shutdown(limit_s=0.1, status=7).on_signals()\n"
         "os.kill(os.getpid(), signal.SIGTERM)\n"
         "stuck = threading.Lock()\n"
         "with stuck:\n"
@@ -168,7 +168,7 @@ def test_a_process_that_is_stuck_when_told_to_stop_is_cut_off_with_a_line() -> N
 def test_the_pulse_shows_that_the_loop_is_alive_and_when_it_stands_still(tmp_path: Path) -> None:
     file = tmp_path / "alive"
     assert "no turn of the loop is known" in str(check(str(file), 30))
-    Pulse(str(file)).beat()
+    Heartbeat(str(file)).beat()
     assert check(str(file), 30) is None
     file.write_text(f"{time.monotonic() - 60}\n")
     assert check(str(file), 30) == "the loop stands still for 60 s"
@@ -231,14 +231,16 @@ def test_logs_for_a_person_are_short_lines_without_colours_where_they_are_piped(
 
 
 def test_errors_are_sorted_by_who_can_mend_them() -> None:
-    assert isinstance(translate(KafkaTimeoutError("slow")), StartAnew)
-    assert isinstance(translate(TopicAuthorizationFailedError("t")), Refused)
-    assert isinstance(translate(ProducerFencedError()), StartAnew)
-    assert isinstance(translate(ProducerFencedError(), "one"), Refused)
+    assert isinstance(translate(KafkaTimeoutError("slow")), RecoverableError)
+    assert isinstance(translate(TopicAuthorizationFailedError("t")), FatalError)
+    assert isinstance(translate(ProducerFencedError()), RecoverableError)
+    assert isinstance(translate(ProducerFencedError(), "one"), FatalError)
     assert "INSTANCE_ID 'one'" in str(translate(FencedInstanceIdError(), "one"))
     afterwards = KafkaError("an earlier request has failed", ProducerFencedError())
-    assert isinstance(translate(afterwards, "one"), Refused)
-    assert isinstance(translate(KafkaError("an earlier request", OSError()), "one"), StartAnew)
+    assert isinstance(translate(afterwards, "one"), FatalError)
+    assert isinstance(
+        translate(KafkaError("an earlier request", OSError()), "one"), RecoverableError
+    )
 
 
 @pytest.mark.parametrize(
@@ -253,10 +255,10 @@ def test_errors_are_sorted_by_who_can_mend_them() -> None:
         ThrottlingQuotaExceededError(),
         UnknownError(),
     ],
-    ids=one_line,
+    ids=describe_error,
 )
 def test_a_broker_that_is_slow_or_changes_is_waited_for(error: KafkaError) -> None:
-    assert isinstance(translate(error), StartAnew)
+    assert isinstance(translate(error), RecoverableError)
 
 
 def test_a_cluster_that_has_no_controller_for_now_is_waited_for(
@@ -280,15 +282,15 @@ def test_a_cluster_that_has_no_controller_for_now_is_waited_for(
         InvalidTopicError(),
         PolicyViolationError(),
     ],
-    ids=one_line,
+    ids=describe_error,
 )
 def test_what_a_broker_never_does_is_for_an_operator(error: KafkaError) -> None:
-    assert isinstance(translate(error), Refused)
+    assert isinstance(translate(error), FatalError)
 
 
 def test_an_error_is_told_on_one_line() -> None:
-    assert one_line(ValueError("a\n b")) == "ValueError: a b"
-    assert one_line(ValueError()) == "ValueError"
+    assert describe_error(ValueError("a\n b")) == "ValueError: a b"
+    assert describe_error(ValueError()) == "ValueError"
 
 
 WHY = HeaderBlock.of([("error", b"not_json"), ("origin", b"in/0/3")])

@@ -33,10 +33,10 @@ from crc32c import crc32c
 LAST, CURRENCY, NUMBER, SUM, SQUARES, FLOOR, FOLDED, OLDER, FIRST, STORED = range(10)
 HEADS = 10
 STRIDE = 3
-MOST_PAYEES = 32
+MAX_PAYEES = 32
 NEVER = -(1 << 62)
 # Of larger amounts than this, 64 bits may not hold a sum of as many as are kept.
-MOST_AMOUNT = 1 << 31
+MAX_AMOUNT = 1 << 31
 
 Statistics = tuple[int, int, int]
 """How many payments, the sum of their amounts, and of the squares."""

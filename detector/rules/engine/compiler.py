@@ -16,7 +16,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from detector.domain.money import digits
-from detector.rules.engine.account import MOST_AMOUNT, STRIDE, Account, code_of
+from detector.rules.engine.account import MAX_AMOUNT, STRIDE, Account, code_of
 from detector.rules.engine.layout import Layout
 from detector.rules.engine.runtime import RUNTIME
 from detector.rules.engine.writer import Careful, Fast, Writer, followed, money_of, resolved
@@ -137,7 +137,7 @@ class Program:
         layout, writer = self.layout, Fast(currency, self.layout)
         due = layout.start + STRIDE * _PRUNED
         return _function(
-            f"if time_ms < account[0] or account[1] != code or amount > {MOST_AMOUNT}:",
+            f"if time_ms < account[0] or account[1] != code or amount > {MAX_AMOUNT}:",
             "    return judge_carefully(account, time_ms, amount, target, currency, source)",
             "size = len(account)",
             "number = account[2]",

@@ -15,8 +15,8 @@ from detector.rules.engine.account import (
     FOLDED,
     HEADS,
     LAST,
-    MOST_AMOUNT,
-    MOST_PAYEES,
+    MAX_AMOUNT,
+    MAX_PAYEES,
     NEVER,
     NO_PAYEES,
     NUMBER,
@@ -110,7 +110,7 @@ class Layout:
             self.drop(account, old)
         if len(account) >= self.full and account[start] <= time_ms:
             self.drop(account, 1)
-        if account.mixed is None and (account[CURRENCY] != code or amount > MOST_AMOUNT):
+        if account.mixed is None and (account[CURRENCY] != code or amount > MAX_AMOUNT):
             self._mix(account)
         # From here on the order of payments is not that in which they came, as it is of payees.
         self.remember(account, account[start + account[FOLDED] + 2 :: STRIDE])
@@ -125,12 +125,12 @@ class Layout:
     def seen(self, account: Account, payee: int) -> bool:
         """Whether a payee is among those paid last, before the last of the payments kept."""
         recent = account[self.start + account[FOLDED] + 2 : -STRIDE : STRIDE]
-        if payee in recent and len(recent) <= MOST_PAYEES:
+        if payee in recent and len(recent) <= MAX_PAYEES:
             return True
         if payee not in account.older and payee not in recent:
             return False
         latest = dict.fromkeys(reversed(account.older + recent))
-        return payee in islice(latest, MOST_PAYEES)
+        return payee in islice(latest, MAX_PAYEES)
 
     def outgrow(self, account: Account, statistics: Statistics) -> None:
         """What is known of all its payments is more than words hold."""
@@ -150,7 +150,7 @@ class Layout:
         ago."""
         known = [*account.older, *payees]
         latest = dict.fromkeys(known[::-1])  # the last one first
-        account.older = array("q", [*latest][MOST_PAYEES - 1 :: -1])
+        account.older = array("q", [*latest][MAX_PAYEES - 1 :: -1])
         account[OLDER] = len(account.older)
 
     def reset(self, account: Account) -> None:
@@ -186,7 +186,7 @@ class Layout:
             _, size, currency, older = _look(packed)
             payments = _BODY + _WORD_BYTES * older
             end = payments + _WORD_BYTES * size
-            if not 0 <= older <= MOST_PAYEES or size < 0 or len(packed) < end:
+            if not 0 <= older <= MAX_PAYEES or size < 0 or len(packed) < end:
                 raise ValueError("it is cut off")
             words = (
                 packed[_FRONT.size : _BODY],

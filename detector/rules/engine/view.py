@@ -32,7 +32,7 @@ class View:
     ) -> None:
         self._layout = layout
         self._start = layout.start
-        self._stop = layout.start + STRIDE * (place + 1)
+        self._shutdown = layout.start + STRIDE * (place + 1)
         self._place = place
         self._account = account
         self._time_ms = time_ms
@@ -54,10 +54,10 @@ class View:
         return payee_of(target) in self._account.older
 
     def count(self, window_ms: int) -> int:
-        return (self._stop - self._since(window_ms)) // STRIDE
+        return (self._shutdown - self._since(window_ms)) // STRIDE
 
     def distinct_targets(self, window_ms: int) -> int:
-        return len({*self._account[self._since(window_ms) + 2 : self._stop : STRIDE]})
+        return len({*self._account[self._since(window_ms) + 2 : self._shutdown : STRIDE]})
 
     def sum(self, window_ms: int) -> int:
         return sum(self._amounts(window_ms))
@@ -85,12 +85,12 @@ class View:
             layout.drop(account, 1)
 
     def _since(self, window_ms: int) -> int:
-        times = self._account[self._start : self._stop : STRIDE]
+        times = self._account[self._start : self._shutdown : STRIDE]
         return self._start + STRIDE * bisect_right(times, self._time_ms - window_ms)
 
     def _amounts(self, window_ms: int) -> Iterable[int]:
         first = self._since(window_ms)
-        amounts = self._account[first + 1 : self._stop : STRIDE]
+        amounts = self._account[first + 1 : self._shutdown : STRIDE]
         mixed = self._account.mixed
         if mixed is None:
             return amounts

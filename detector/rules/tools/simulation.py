@@ -23,7 +23,7 @@ _PAYEES = range(_USUAL_PAYEES + 1)  # of an account, by place; the last one is a
 _PRIMES = 7_919, 104_729
 _DRAWN_FROM = 1 << 14  # amounts, either kind
 _MEDIAN, _SIGMA = 25_00, 1.0
-_LEAST_LARGE, _MOST_LARGE = 500_00, 1_000_00
+_MIN_LARGE, _MAX_LARGE = 500_00, 1_000_00
 _ORDINARY_TO_LARGE = 8
 _RUN = 12  # payments in a row, of one account
 _RUNS = 500  # a run begins at one payment in so many
@@ -91,5 +91,5 @@ def _ordinary() -> list[int]:
 
 
 def _large() -> list[int]:
-    width = _MOST_LARGE - _LEAST_LARGE
-    return [_LEAST_LARGE + width * n // (_DRAWN_FROM - 1) for n in range(_DRAWN_FROM)]
+    width = _MAX_LARGE - _MIN_LARGE
+    return [_MIN_LARGE + width * n // (_DRAWN_FROM - 1) for n in range(_DRAWN_FROM)]

@@ -16,7 +16,7 @@ from detector.rules.language.tree import Mode, Rulebook
 from detector.rules.tools.simulation import PAYMENTS_A_DAY, Payments, Simulation
 
 _CURRENCY = b"USD"
-_AT_ONCE = 1_000  # payments
+_CHUNK_SIZE = 1_000  # payments
 _HISTORY = 25  # hours before anything is timed: for so long most rules have payments kept
 
 _FURTHER = """
@@ -176,8 +176,8 @@ class _Timed:
 
 
 def _chunks(simulation: Simulation, payments: int) -> Iterator[Payments]:
-    for done in range(0, payments, _AT_ONCE):
-        yield simulation.take(min(_AT_ONCE, payments - done))
+    for done in range(0, payments, _CHUNK_SIZE):
+        yield simulation.take(min(_CHUNK_SIZE, payments - done))
 
 
 @contextmanager

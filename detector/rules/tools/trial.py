@@ -17,11 +17,11 @@ from detector.rules.tools.proof import Failure, Finding, amount_of, failures
 from detector.rules.tools.reachable import require_enough_events
 
 _NO_CURRENCY = "XXX"  # of ISO 4217, for a transaction without one
-_MOST_EVENTS = 100_000  # the setting's largest value
+_MAX_EVENTS = 100_000  # the setting's largest value
 
 
 def compiled(
-    rule: Rule, payments: Sequence[Payment], max_events: int = _MOST_EVENTS
+    rule: Rule, payments: Sequence[Payment], max_events: int = _MAX_EVENTS
 ) -> list[Finding]:
     """Judges payments by one rule, compiled as it is for the stream (`proof.Engine`), where
     `max_events` payments are kept of an account.
@@ -33,7 +33,7 @@ def compiled(
     return [trial.finding(payment) for payment in payments]
 
 
-def proven(book: Rulebook, name: str, max_events: int = _MOST_EVENTS) -> Rulebook:
+def proven(book: Rulebook, name: str, max_events: int = _MAX_EVENTS) -> Rulebook:
     """The book, whose inline tests hold where `max_events` payments are kept of an account, and
     whose code and reasons can all be made; `name` is what messages call it.
 
@@ -52,7 +52,7 @@ def _make_all(book: Rulebook) -> None:
     """Compiles all rules, those that are off too, in each currency that they name and in another,
     and writes a reason of each: what can't be made must show now, not at the first hit."""
     active = Rulebook(tuple(replace(rule, mode=Mode.ACTIVE) for rule in book.rules), book.version)
-    program = Program(active, _MOST_EVENTS)
+    program = Program(active, _MAX_EVENTS)
     reasons = Reasons(program.rules)
     for currency in (*currencies(book.rules), _NO_CURRENCY):
         program.judge(currency)

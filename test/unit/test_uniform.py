@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
-from kafka_batch import AllBut, HeaderBlock, Record, encode_tail
+from kafka_batch import HeaderBlock, Record, RowMask, encode_body
 from kafka_batch._client.producer import fill
 from kafka_batch._records import codec
-from kafka_batch._records.alike import Alike, cut, pick
 from kafka_batch._records.codec import Columns, decode, encode
+from kafka_batch._records.uniform import UniformRecords, parse_uniform, select
 
 BASE_MS = 1_700_000_000_000
 _FRONT = 21  # bytes of a record before its value, about
@@ -39,40 +39,40 @@ class Written:
 
     @classmethod
     def of(cls, its: Sequence[Record]) -> "Written":
-        tails = [encode_tail(key, value, headers) for _, key, value, headers in its]
-        return cls(encode(tails, [ms for ms, *_ in its], BASE_MS, 0), len(its), BASE_MS)
+        bodies = [encode_body(key, value, headers) for _, key, value, headers in its]
+        return cls(encode(bodies, [ms for ms, *_ in its], BASE_MS, 0), len(its), BASE_MS)
 
-    def cut(self) -> Alike | None:
+    def parse_uniform(self) -> UniformRecords | None:
         last = self.last_offset or 100 + self.count - 1
-        return cut(self.encoded, self.count, 100, last, self.base_ms)
+        return parse_uniform(self.encoded, self.count, 100, last, self.base_ms)
 
     def decoded(self) -> Columns:
         return decode(self.encoded, self.count, 100, 100 + self.count - 1, self.base_ms)
 
 
-def same(alike: Alike, decoded: Columns) -> None:
-    assert [*alike.timestamps] == [*decoded.timestamps]
-    assert [*alike.tails] == [*decoded.tails]
-    assert [*alike.values] == [*decoded.values]
-    assert decoded.bare
-    earliest, latest = alike.time_span
+def same(uniform: UniformRecords, decoded: Columns) -> None:
+    assert [*uniform.timestamps] == [*decoded.timestamps]
+    assert [*uniform.bodies] == [*decoded.bodies]
+    assert [*uniform.values] == [*decoded.values]
+    assert decoded.headerless
+    earliest, latest = uniform.timestamp_bounds
     assert earliest <= min(decoded.timestamps)
     assert latest == max(decoded.timestamps)
-    assert alike.largest >= max(map(len, decoded.tails))
+    assert uniform.max_body_size >= max(map(len, decoded.bodies))
     for most in (1_000_000, 50):
-        assert [*values_in_text(alike, most)] == [*decoded.values]
+        assert [*values_in_text(uniform, most)] == [*decoded.values]
 
 
-def values_in_text(alike: Alike, most: int) -> Iterator[bytes]:
+def values_in_text(uniform: UniformRecords, most: int) -> Iterator[bytes]:
     """Each value where it is said to stand, behind the one before."""
-    text, at = alike.encoded, 0
-    for start, stop, front in alike.rows_in_text(most):
+    text, at = uniform.encoded, 0
+    for start, stop, prefix in uniform.rows_in_text(most):
         assert start == at
         count = 0
         while at < stop:
             assert text[at] > 127
-            end = text.index(alike.end, at + front)
-            yield text[at + front : end + 1]
+            end = text.index(uniform.end, at + prefix)
+            yield text[at + prefix : end + 1]
             count, at = count + 1, end + 2
         assert at == stop
         assert count <= most
@@ -97,9 +97,9 @@ def values_in_text(alike: Alike, most: int) -> Iterator[bytes]:
 )
 def test_records_that_are_alike_are_found_as_the_codec_finds_them(its: list[Record]) -> None:
     written = Written.of(its)
-    alike = written.cut()
-    assert alike
-    same(alike, written.decoded())
+    uniform = written.parse_uniform()
+    assert uniform
+    same(uniform, written.decoded())
 
 
 @pytest.mark.parametrize(
@@ -121,18 +121,18 @@ def test_records_that_are_alike_are_found_as_the_codec_finds_them(its: list[Reco
 @pytest.mark.parametrize("at", [0, 40, 99])
 def test_where_one_is_not_alike_they_are_left_to_the_codec(odd: Record, at: int) -> None:
     its = records(99)
-    assert Written.of([*its[:at], odd, *its[at:]]).cut() is None
+    assert Written.of([*its[:at], odd, *its[at:]]).parse_uniform() is None
 
 
 def test_few_records_many_or_with_gaps_are_left_to_the_codec() -> None:
-    assert Written.of(records(15)).cut() is None
-    assert Written.of(records(8_193)).cut() is None
+    assert Written.of(records(15)).parse_uniform() is None
+    assert Written.of(records(8_193)).parse_uniform() is None
     whole = Written.of(records(100))
-    assert Written(whole.encoded, 100, last_offset=300).cut() is None
-    assert Written(whole.encoded, 99).cut() is None
-    assert Written(whole.encoded, 101).cut() is None
-    assert Written(whole.encoded, 100, base_ms=2**62).cut() is None
-    assert Written(b"", 100).cut() is None
+    assert Written(whole.encoded, 100, last_offset=300).parse_uniform() is None
+    assert Written(whole.encoded, 99).parse_uniform() is None
+    assert Written(whole.encoded, 101).parse_uniform() is None
+    assert Written(whole.encoded, 100, base_ms=2**62).parse_uniform() is None
+    assert Written(b"", 100).parse_uniform() is None
 
 
 changes = st.lists(
@@ -165,24 +165,24 @@ def test_whatever_the_bytes_are_they_are_read_as_by_the_codec_or_not_at_all(
         else:
             damaged[at] = what
     written = Written(bytes(damaged), whole.count)
-    alike = written.cut()
-    if alike is not None:
-        same(alike, written.decoded())
+    uniform = written.parse_uniform()
+    if uniform is not None:
+        same(uniform, written.decoded())
     elif not changes and letters >= 60:
-        pytest.fail("what was not damaged was not found alike")
+        pytest.fail("what was not damaged was not found uniform")
 
 
-@given(gone=st.sets(st.integers(0, 99)), row=st.integers(0, 100))
-def test_all_but_some_rows_are_the_others(gone: set[int], row: int) -> None:
-    rows = AllBut(100, gone)
-    others = [n for n in range(100) if n not in gone]
+@given(excluded=st.sets(st.integers(0, 99)), row=st.integers(0, 100))
+def test_all_but_some_rows_are_the_others(excluded: set[int], row: int) -> None:
+    rows = RowMask(100, excluded)
+    others = [n for n in range(100) if n not in excluded]
     assert [*rows] == others
     assert len(rows) == len(others)
     assert rows[:2] == others[:2]
     assert bool(rows) == bool(others)
-    assert rows.before(row) == len([n for n in others if n < row])
+    assert rows.rank(row) == len([n for n in others if n < row])
     column = [n * n for n in range(100)]
-    assert [*pick(column, rows)] == [*pick(column, others)]
+    assert [*select(column, rows)] == [*select(column, others)]
 
 
 @st.composite
@@ -191,7 +191,7 @@ def choices(draw: st.DrawFn) -> tuple[Written, Sequence[int], list[HeaderBlock |
     count = draw(st.sampled_from([16, 64, 65, 200]) | st.integers(16, 300))
     written = Written.of(records(count, draw(st.sampled_from([0, 1, 70, 300]))))
     some = draw(st.sets(st.integers(0, count - 1), max_size=count - 1))
-    rows: Sequence[int] = AllBut(count, some)
+    rows: Sequence[int] = RowMask(count, some)
     if draw(st.booleans()):
         rows = [*rows]
     if not draw(st.booleans()):
@@ -214,53 +214,53 @@ def test_chosen_records_are_written_as_the_codec_writes_them(
     data: st.DataObject,
 ) -> None:
     written, rows, blocks = chosen
-    alike = written.cut()
-    assert alike
-    its = alike.chosen(rows, blocks)
+    uniform = written.parse_uniform()
+    assert uniform
+    its = uniform.chosen(rows, blocks)
     assert its
     first = data.draw(st.integers(0, len(rows) - 1))
     stop = data.draw(st.integers(first + 1, len(rows)))
     columns = written.decoded()
-    tails = [columns.tails[row] for row in rows]
+    bodies = [columns.bodies[row] for row in rows]
     if blocks:
-        tails = [
-            codec.append_headers(tail, block) if block else tail
-            for tail, block in zip(tails, blocks, strict=True)
+        bodies = [
+            codec.append_headers(body, block) if block else body
+            for body, block in zip(bodies, blocks, strict=True)
         ]
     times = [columns.timestamps[row] for row in rows]
     base_ms = BASE_MS - shift_ms
     assert len(its) == len(rows)
     assert its.latest(first, stop) == max(times[first:stop])
-    expected = encode(tails[first:stop], times[first:stop], base_ms, first_delta)
+    expected = encode(bodies[first:stop], times[first:stop], base_ms, first_delta)
     buffer = bytearray(b"before")
     its.write(buffer, first, stop, base_ms, first_delta)
     assert buffer == b"before" + expected
-    room, front = data.draw(st.integers(0, 60_000)), data.draw(st.integers(8, 30))
-    fitting = its.fitting(first, room, front)
-    sizes = [len(tail) + front for tail in tails[first : fitting + 1]]
+    room, prefix = data.draw(st.integers(0, 60_000)), data.draw(st.integers(8, 30))
+    fitting = its.fitting(first, room, prefix)
+    sizes = [len(body) + prefix for body in bodies[first : fitting + 1]]
     assert sum(sizes[: fitting - first]) <= room
-    assert fitting == len(tails) or sum(sizes) + 3 * len(sizes) > room
+    assert fitting == len(bodies) or sum(sizes) + 3 * len(sizes) > room
 
 
 @pytest.mark.parametrize("rows", [[70, 3], [-1], [0, 5, 4], range(19, -1, -1)])
 def test_rows_that_are_not_in_their_order_are_left_to_the_codec(rows: Sequence[int]) -> None:
-    alike = Written.of(records(100)).cut()
-    assert alike
-    assert alike.chosen(rows, None) is None
-    assert alike.chosen(sorted({abs(row) for row in rows}), None)
+    uniform = Written.of(records(100)).parse_uniform()
+    assert uniform
+    assert uniform.chosen(rows, None) is None
+    assert uniform.chosen(sorted({abs(row) for row in rows}), None)
 
 
 def test_headers_that_make_a_record_too_large_are_left_to_the_codec() -> None:
-    alike = Written.of(records(20)).cut()
-    assert alike
-    assert alike.chosen([0, 1], [None, HeaderBlock.of([("large", b"x" * 8_000)])]) is None
+    uniform = Written.of(records(20)).parse_uniform()
+    assert uniform
+    assert uniform.chosen([0, 1], [None, HeaderBlock.of([("large", b"x" * 8_000)])]) is None
 
 
 def test_a_batch_takes_no_more_records_than_have_offset_deltas_of_two_bytes() -> None:
     builder = MemoryRecordsBuilder(2, 0, 1 << 20)
-    alike = Written.of(records(5_000)).cut()
-    assert alike
-    rows = alike.chosen(AllBut(5_000, []), None)
+    uniform = Written.of(records(5_000)).parse_uniform()
+    assert uniform
+    rows = uniform.chosen(RowMask(5_000, []), None)
     assert rows
     assert fill(builder, 1 << 20, rows) == 5_000
     assert fill(builder, 1 << 20, rows) == 8_192 - 5_000
@@ -276,11 +276,11 @@ def test_batches_are_filled_with_them_without_a_gap(size: int) -> None:
     passed: list[Record] = []
     for number in range(4):
         its = [(ms + 30 * number, *rest) for ms, *rest in records(150, step_ms=1)]
-        tails = [encode_tail(key, value, headers) for _, key, value, headers in its]
+        bodies = [encode_body(key, value, headers) for _, key, value, headers in its]
         base = BASE_MS + 30 * number
-        alike = cut(encode(tails, [ms for ms, *_ in its], base, 0), 150, 0, 149, base)
-        assert alike
-        rows = alike.chosen(AllBut(150, range(5, 150, 9)), None)
+        uniform = parse_uniform(encode(bodies, [ms for ms, *_ in its], base, 0), 150, 0, 149, base)
+        assert uniform
+        rows = uniform.chosen(RowMask(150, range(5, 150, 9)), None)
         assert rows
         passed += [record for row, record in enumerate(its) if row % 9 != 5]
         done = fill(builders[-1], size, rows)

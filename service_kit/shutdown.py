@@ -11,7 +11,7 @@ import structlog
 _SLICE_S = 0.1
 
 
-class Stop:
+class Shutdown:
     """Whether the process was told to stop, and until when (monotonic seconds) it may take.
 
     Waits end `grace_s` after the signal. No wait of a library is beyond doubt, though: `limit_s`
