@@ -135,7 +135,7 @@ class Generator:
 
     def _deliver(self, producer: BatchProducer) -> None:
         try:
-            # Without a word to stop, whatever time it takes.
+            # Without a stop signal, it may take any time.
             patience_s = _DELIVERY_S if self._shutdown.requested else float("inf")
             self._metrics.delivered(producer.flush_within(patience_s))
         finally:

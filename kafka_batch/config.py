@@ -25,13 +25,13 @@ _CONSUMER = {
     "isolation_level": "read_committed",
     "session_timeout_ms": 8_000,
     "heartbeat_interval_ms": 500,  # so late does a member learn that another one left or came
-    "max_poll_interval_ms": 45_000,  # [3]
+    "max_poll_interval_ms": 45_000,  # a stuck member leaves after this (exactly-once.md, entry 3)
 }
 _PRODUCER = {
     "acks": "all",
     "max_request_size": 8 << 20,
     "max_block_ms": 10_000,
-    "delivery_timeout_ms": 20_000,  # [5]
+    "delivery_timeout_ms": 20_000,  # bounds every send (exactly-once.md, entry 5)
     # While the broker finishes a commit, which takes it some milliseconds, it refuses the next
     # Kafka transaction: to try again soon is what latency at low rates depends on.
     "retry_backoff_ms": 1,

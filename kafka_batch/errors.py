@@ -1,4 +1,4 @@
-"""What can go wrong between a stream and its brokers, sorted by who can mend it."""
+"""What can go wrong between a stream and its brokers, sorted by who can fix it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +11,11 @@ class StreamError(Exception):
 
 
 class RecoverableError(StreamError):
-    """Mends itself: close everything and open it again, from the committed offsets."""
+    """Fixes itself: close everything and open it again, from the committed offsets."""
 
 
 class FatalError(StreamError):
-    """An operator must mend it: a topic that isn't there, a lacking right, an id used twice."""
+    """An operator must fix it: a topic that isn't there, a lacking right, an id used twice."""
 
 
 class ShutdownTimeout(FatalError):

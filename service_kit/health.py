@@ -41,7 +41,7 @@ def check(file: str, limit_s: float) -> str | None:
         age_s = time.monotonic() - float(Path(file).read_text())
     except (OSError, ValueError) as error:
         return f"no turn of the loop is known: {error}"
-    return None if age_s <= limit_s else f"the loop stands still for {age_s:.0f} s"
+    return None if age_s <= limit_s else f"the loop has stalled for {age_s:.0f} s"
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Shutdown:
         self._deadline = float("inf")
 
     def on_signals(self) -> None:
-        """Takes SIGTERM and SIGINT as the word to stop."""
+        """Takes SIGTERM and SIGINT as the stop signal."""
         # The system's own handler writes to this socket, also while Python's waits for its turn.
         told, tell = socket.socketpair()
         tell.setblocking(False)  # noqa: FBT003  # the only way

@@ -27,7 +27,7 @@ from detector.rules.language.tree import (
     Slot,
     Unary,
 )
-from detector.rules.tools.proof import Finding, amount_of
+from detector.rules.tools.test_results import Finding, amount_of
 from detector.wire.transaction import Transaction
 
 MAX_EVENTS = 1_000

@@ -7,7 +7,7 @@ from textwrap import indent
 
 from detector.domain.printable import clean, clean_lines
 from detector.rules.language.tree import Rulebook
-from detector.rules.tools.excerpt import excerpt
+from detector.rules.tools.source_excerpt import excerpt
 from detector.wire.verdicts import Judged, Reason, utc
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from detector.commands import bench, rules_file
 from detector.domain.printable import clean
 from detector.rules.file.loading import load, read_text
-from detector.rules.language.mistakes import suggestion
-from detector.rules.tools.proof import number_of_tests
-from detector.rules.tools.trial import compiled, proven
+from detector.rules.language.diagnostics import suggestion
+from detector.rules.tools.test_results import number_of_tests
+from detector.rules.tools.test_runner import compiled, validated
 from detector.service.published import Activation, Current, RulesTopic, read_published, write_file
 from detector.service.settings import RULES_FILE, DetectorSettings
 from detector.wire.verdicts import utc
@@ -81,7 +81,7 @@ def publish(asked: argparse.Namespace) -> int:
     """
     settings = DetectorSettings.from_environment(os.environ)
     text, name = read_text(asked.file), str(asked.file)
-    book = proven(load(text, name), name, settings.state_max_events)
+    book = validated(load(text, name), name, settings.state_max_events)
     write_file(settings, book.version, text)
     held = f"{len(book.rules)} rules, {number_of_tests(book)} tests passed"
     _print(f"published {book.version} to {settings.rules_topic}: {held}")
@@ -119,7 +119,7 @@ def activate(asked: argparse.Namespace) -> int:
             if current
             else Current(version, (), *activation)
         )
-        return _put_in_force(asked, topic, following)
+        return _use(asked, topic, following)
 
 
 def roll_back(asked: argparse.Namespace) -> int:
@@ -133,14 +133,14 @@ def roll_back(asked: argparse.Namespace) -> int:
             return _not_done("no version was in force before the one that is")
         if before.version is not None:
             published.book(before.version)
-        return _put_in_force(asked, topic, before)
+        return _use(asked, topic, before)
 
 
-def _put_in_force(asked: argparse.Namespace, topic: RulesTopic, current: Current) -> int:
+def _use(asked: argparse.Namespace, topic: RulesTopic, current: Current) -> int:
     old = topic.published.current
     if unexpected := _unless_unexpected(asked, old):
         return unexpected
-    written = topic.put_in_force(current)
+    written = topic.make_current(current)
     others = [each for each in written if each != current]
     if not others:
         place = f", in place of {_name(old.version)}" if old else ""

@@ -9,8 +9,8 @@ from detector.rules.file.loading import RulesError, load_file
 from detector.rules.language.tree import Rulebook
 from detector.rules.tools.difference import differences
 from detector.rules.tools.mutation import all_mutants
-from detector.rules.tools.proof import Engine, failures, number_of_tests
 from detector.rules.tools.reachable import require_enough_events
+from detector.rules.tools.test_results import Engine, failures, number_of_tests
 
 _FINE, _FOUND, _UNREADABLE = 0, 1, 2
 

@@ -45,7 +45,7 @@ def add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def run(_: argparse.Namespace) -> int:
-    """Judges until told to stop. Returns 0, or 1 where an operator must mend something first.
+    """Judges until told to stop. Returns 0, or 1 where an operator must fix something first.
 
     Raises:
         RulesError: the rules can't be used.
@@ -76,8 +76,8 @@ def _judge(settings: DetectorSettings, shutdown: Shutdown, to_end: ExitStack) ->
         following = Following(settings, metrics, of_the_file)
         to_end.callback(following.close)
         run_until_done(following.begin, shutdown)
-        first = following.news() or of_the_file
-        detector = Detector(settings, first, metrics, heartbeat, shutdown, following.news)
+        first = following.take_update() or of_the_file
+        detector = Detector(settings, first, metrics, heartbeat, shutdown, following.take_update)
     run_until_done(detector.run, shutdown)
     log.info("stopped", **metrics.committed_total)
 

@@ -33,7 +33,7 @@ def least_minor_units(limit: Decimal, currency: str) -> int:
     return int(_UP.scaleb(_UP.plus(limit), digits(currency)).to_integral_value(ROUND_CEILING))
 
 
-def in_words(amount: int, currency: str) -> str:
+def format_amount(amount: int, currency: str) -> str:
     """Minor units as a decimal number of the currency, e.g. 90000 of USD as 900.00."""
     places = digits(currency)
     if not places:

@@ -32,13 +32,13 @@ class Following:
         self._settings = settings
         self._of_the_file = of_the_file
         self._metrics = metrics
-        self._news: deque[Rulebook] = deque(maxlen=1)
+        self._updates: deque[Rulebook] = deque(maxlen=1)
         self._seen: tuple[Current | None, str | None] = None, None
         self._ended = Event()
         self._thread = Thread(target=self._follow, name="rules", daemon=True)
 
     def begin(self) -> None:
-        """Reads the topic as it stands and follows it from there on. The first news are the rules
+        """Reads the topic as it stands and follows it from there on. The first update is the rules
         in force; where they can't be used, those before them, or else those of the file.
 
         Raises:
@@ -53,19 +53,19 @@ class Following:
                 topic=published.topic,
                 cleanup_policy=topic.cleanup_policy,
             )
-        self._seen = _in_force(published)
+        self._seen = _current(published)
         current = published.current
         versions = (current.version, *current.before) if current else ()
         books = (self._usable(published, version) for version in versions)
         book = next(filter(None, books), self._of_the_file)
         self._say_what_counts(book, published)
-        self._news.append(book)
+        self._updates.append(book)
         self._thread.start()
 
-    def news(self) -> Rulebook | None:
+    def take_update(self) -> Rulebook | None:
         """Rules that were activated since the last call."""
         try:
-            return self._news.pop()
+            return self._updates.pop()
         except IndexError:
             return None
 
@@ -94,12 +94,12 @@ class Following:
             topic.close()
 
     def _look(self, published: Published) -> None:
-        seen, self._seen = self._seen, _in_force(published)
+        seen, self._seen = self._seen, _current(published)
         if self._seen == seen:
             return
         book = self._usable(published, published.current.version if published.current else None)
         if book is not None:
-            self._news.append(book)
+            self._updates.append(book)
 
     def _usable(self, published: Published, version: str | None) -> Rulebook | None:
         if version is None:
@@ -147,8 +147,8 @@ def _who(current: Current) -> dict[str, str]:
     return {"activated_by": current.by or "unknown", **when, "why": current.why}
 
 
-def _in_force(published: Published) -> tuple[Current | None, str | None]:
-    """The version in force, and its file: it may be mended."""
+def _current(published: Published) -> tuple[Current | None, str | None]:
+    """The version in force, and its file, which may be corrected."""
     current = published.current
     text = published.files.get(current.version) if current and current.version else None
     return current, text

@@ -45,13 +45,13 @@ class Detector:
         metrics: Metrics,
         heartbeat: Heartbeat,
         shutdown: Shutdown,
-        news: Callable[[], Rulebook | None] = lambda: None,
+        take_update: Callable[[], Rulebook | None] = lambda: None,
     ) -> None:
-        """`news` tells of other rules that are to take the place of those in force."""
+        """`take_update` returns another rule set that is to become the current one, or None."""
         self._settings = settings
-        self._news = news
+        self._updates = take_update
         self._metrics = metrics
-        self._put_in_force(rules)
+        self._use(rules)
         self._heartbeat = heartbeat
         self._shutdown = shutdown
         self._cpu_affinity = CpuAffinity(settings.cpu_affinity)
@@ -59,12 +59,12 @@ class Detector:
         self._member_id = ""  # of the last stream, in its group
 
     def run(self) -> None:
-        """One life of a stream, from opening it to the word to stop.
+        """One life of a stream, from opening it to the stop signal.
 
         Raises:
             kafka_batch.RecoverableError: this stream has ended; another one continues from its
                 committed offsets.
-            kafka_batch.FatalError: an operator must mend something first.
+            kafka_batch.FatalError: an operator must fix something first.
         """
         gc.set_threshold(*GARBAGE)
         sys.setswitchinterval(_LOCK_S)
@@ -94,32 +94,32 @@ class Detector:
         finally:
             state.close()
 
-    def _put_in_force(self, book: Rulebook) -> None:
+    def _use(self, book: Rulebook) -> None:
         may_change = self._settings.rules_topic is not None
         self._rules = Rules(book, self._settings.state_max_events, may_change=may_change)
-        self._metrics.rules_in_force(book.version)
+        self._metrics.current_rules(book.version)
 
     def _say_what_judges(self) -> None:
         topic = self._settings.transactions_topic
         log.info("judging", rules_version=self._rules.version, topic=topic)
 
-    def _take_news(self, state: State) -> None:
+    def _take_update(self, state: State) -> None:
         """From the next batch on, other rules judge, if there are any."""
-        book = self._news()
+        book = self._updates()
         if book is not None and book.version != self._rules.version:
-            self._put_in_force(book)
+            self._use(book)
             state.switch(self._rules)
             self._say_what_judges()
 
     def _turn(self, stream: Stream, state: State, limits: Limits) -> None:
-        self._take_news(state)
+        self._take_update(state)
         state.restore(stream)
         batch = stream.read(_wait_ms(state))
         if batch:
             now_ms = time.time_ns() // 1_000_000
             memory = state.memory(batch.partition)
             routed = route(batch, self._rules, limits, now_ms, memory)
-            self._note_version(stream, batch, memory)
+            self._log_version(stream, batch, memory)
             self._send(stream, batch, routed)
             self._metrics.routed(routed, self._rules)
             self._metrics.rules(self._rules)
@@ -128,7 +128,7 @@ class Detector:
         self._cpu_affinity.update()
         self._report.turn(stream, state)
 
-    def _note_version(self, stream: Stream, batch: Batch, memory: Memory) -> None:
+    def _log_version(self, stream: Stream, batch: Batch, memory: Memory) -> None:
         """Tells the log, in the Kafka transaction of this batch, where it is the first that other
         rules judge."""
         version, is_logged = self._rules.version, self._settings.rules_topic is not None

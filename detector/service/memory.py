@@ -1,9 +1,9 @@
 """What is remembered of the accounts of one input partition, and what of it is saved already.
 
-Accounts that were touched since they were last saved are *hot*, in the order of their first touch:
-the next to save stands in front. Those that were saved since are *warm*, in the order of that.
-Those that were restored and not touched since are *cold*: the bytes they were saved as, taken apart
-when next touched. So what is dirty needs no flag.
+Accounts that were used since they were last saved are *dirty*, in the order of their first use, so
+the next to save comes first. Those saved since are *clean*, in the order in which they were saved.
+Those restored and not used since are *packed*: the bytes they were saved as, unpacked at their next
+use.
 """
 
 import math
@@ -20,7 +20,7 @@ from detector.rules.engine.account import FIRST, FLOOR, LAST, NEVER, STORED, Acc
 from detector.rules.engine.layout import Layout
 from detector.wire.payments import Payments
 
-_Touched = TypeVar("_Touched")
+_AccountOrNone = TypeVar("_AccountOrNone")
 Saved = tuple[bytes, bytes | None]
 """An account and what it is saved as; nothing for one that is forgotten."""
 
@@ -33,8 +33,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """What the saved accounts of a partition amount to.
 
     `as_of` is the input offset up to which (not included) all is judged, `low` that of the oldest
-    touch that is not saved: what is between them must be replayed. `dropped_until` is the greatest
-    event time of an account that was dropped, for want of room. `rules_version` judged the payment
+    use that is not saved: what is between them must be replayed. `dropped_until` is the greatest
+    event time of an evicted account. `rules_version` judged the payment
     before `as_of`; `is_logged` says whether the log of versions tells so. `source` marks the input
     topic that the offsets are of: one that is recreated has another mark. `format` is that of the
     accounts.
@@ -71,68 +71,68 @@ class Memory:
         self, layout: Layout, bounds: Bounds, *, source: str = "", partial: bool = False
     ) -> None:
         self.layout = layout
-        self.hot: dict[bytes, Account] = {}
+        self.dirty: dict[bytes, Account] = {}
         self.next_offset = 0
         self.source = source  # the mark of the input topic
         self.rules_version = ""  # that judged the payment before
         self.is_logged = False  # that version, as that of the payment
-        self.dropped = 0  # accounts, for want of room
+        self.evicted = 0  # accounts, since `take_evicted`
         self.dropped_until = NEVER
         self._laid_out_alike = True
         self._bounds = bounds
         self._partial = partial
-        self._warm: dict[bytes, Account] = {}
-        self._cold: dict[bytes, bytes] = {}
+        self._clean: dict[bytes, Account] = {}
+        self._packed: dict[bytes, bytes] = {}
         self._stored = 0  # accounts that the topic holds
-        self._abort_uncommitted: list[bytes] = []  # accounts that it is to forget
+        self._to_forget: list[bytes] = []  # accounts that it is to forget
         self._times: deque[tuple[float, int]] = deque()  # when the input had come how far
 
     def __len__(self) -> int:
-        return len(self.hot) + len(self._warm) + len(self._cold)
+        return len(self.dirty) + len(self._clean) + len(self._packed)
 
-    def touch(self, payments: Payments) -> list[Account]:
-        """The account of each payment, in their order: one that is not hot becomes so."""
-        return self._touch(payments, self._new)
+    def get_or_create(self, payments: Payments) -> list[Account]:
+        """The account of each payment, in their order; new ones are created, all become dirty."""
+        return self._get_or_create(payments, self._new)
 
-    def touch_again(self, payments: Payments) -> list[Account | None]:
-        """As `touch`, while the input is read again; nothing where a payment is part of what was
-        saved of its account."""
-        return self._touch(payments, self._new_again)
+    def get_or_create_replayed(self, payments: Payments) -> list[Account | None]:
+        """As `get_or_create`, for input that is replayed; None where the saved account already
+        holds a payment."""
+        return self._get_or_create(payments, self._new_replayed)
 
-    def _touch(
-        self, payments: Payments, new: Callable[[bytes, int, bytes, int], _Touched]
-    ) -> list[_Touched]:
+    def _get_or_create(
+        self, payments: Payments, new: Callable[[bytes, int, bytes, int], _AccountOrNone]
+    ) -> list[_AccountOrNone]:
         """`new` is told the source, time, currency and offset."""
-        hot, sources = self.hot, payments.sources
-        found: list[Any] = [*map(hot.get, sources)]
+        dirty, sources = self.dirty, payments.sources
+        found: list[Any] = [*map(dirty.get, sources)]
         missing = [*compress(range(len(found)), map(not_, found))]
         # Many at once: where they are in memory is not in the processor's cache, mostly.
-        warm = [*map(self._warm.pop, map(sources.__getitem__, missing), repeat(None))]
-        for n, account in zip(missing, warm, strict=True):
+        clean = [*map(self._clean.pop, map(sources.__getitem__, missing), repeat(None))]
+        for n, account in zip(missing, clean, strict=True):
             source, offset = sources[n], payments.offsets[n]
             if account is not None:
                 account[FIRST] = offset
             touched: Any = (
                 account
-                or hot.get(source)
+                or dirty.get(source)
                 or new(source, payments.times_ms[n], payments.currencies[n], offset)
             )
             if touched is not None:
-                hot[source] = touched
+                dirty[source] = touched
             found[n] = touched
         return found
 
     def _new(self, source: bytes, time_ms: int, currency: bytes, offset: int) -> Account:
-        """One that is neither hot nor warm."""
-        if packed := self._cold.pop(source, None):
+        """One that is neither dirty nor clean."""
+        if packed := self._packed.pop(source, None):
             return self.layout.unpacked(packed, offset)
         floor = time_ms if self._partial else self.dropped_until
         return self.layout.new(time_ms, currency, offset, floor)
 
-    def _new_again(
+    def _new_replayed(
         self, source: bytes, time_ms: int, currency: bytes, offset: int
     ) -> Account | None:
-        packed = self._cold.get(source)
+        packed = self._packed.get(source)
         if packed and self.layout.as_of(packed) > offset:
             return None
         return self._new(source, time_ms, currency, offset)
@@ -149,14 +149,19 @@ class Memory:
             for account in accounts:
                 self.layout.take_over(account)
 
+    def take_evicted(self) -> int:
+        """How many accounts were evicted since the last call."""
+        count, self.evicted = self.evicted, 0
+        return count
+
     def become_partial(self) -> None:
         """Not all that was before is known: of an account that is new it is said so."""
         self._partial = True
 
     def start_over(self) -> None:
         """The input is another: what was remembered of the old one is forgotten."""
-        self._abort_uncommitted = [*self._cold]
-        self._cold.clear()
+        self._to_forget = [*self._packed]
+        self._packed.clear()
         self._stored = 0
         self.dropped_until = NEVER
 
@@ -167,18 +172,18 @@ class Memory:
         time, which stay in the processor's cache until they are sent. It is saved as it is taken;
         `now_s` is monotonic."""
         until = max(self.next_offset - self._bounds.replay_records, self._reached(now_s))
-        void, self._abort_uncommitted = self._abort_uncommitted, []
+        void, self._to_forget = self._to_forget, []
         yield [(source, None) for source in void]
         most = -(-self._bounds.a_commit // partitions)
-        # In one go: whoever looks for the first that are hot passes by all that no longer are.
+        # All at once: iterating over a dict skips the tombstones of deleted keys again each time.
         due = [*islice(self._due(until), most)]
         for first in range(0, len(due), _CHUNK_SIZE):
             yield self._save(due[first : first + _CHUNK_SIZE])
-        yield [*self._drop()]
+        yield [*self._evict()]
 
     def manifest(self) -> Manifest:
         """Goes with every commit, behind what `save` gave."""
-        oldest = next(iter(self.hot.values()), None)
+        oldest = next(iter(self.dirty.values()), None)
         low = self.next_offset if oldest is None else oldest[FIRST]
         return Manifest(
             self.next_offset,
@@ -202,7 +207,7 @@ class Memory:
 
     def _due(self, until: int) -> Iterator[tuple[bytes, Account]]:
         everything = not self._bounds.replay_records
-        for source, account in self.hot.items():
+        for source, account in self.dirty.items():
             if account[FIRST] >= until and not everything:
                 return
             yield source, account
@@ -212,20 +217,20 @@ class Memory:
         saved: list[Saved] = []
         for source, account in due:
             saved.append((source, packed(account, as_of)))
-            del self.hot[source]
+            del self.dirty[source]
             if not account[STORED]:
                 account[STORED] = True
                 self._stored += 1
-        self._warm.update(due)
+        self._clean.update(due)
         return saved
 
-    def _drop(self) -> Iterator[Saved]:
+    def _evict(self) -> Iterator[Saved]:
         """Forgets those saved longest ago, past what is kept."""
         past = max(0, len(self) - self._bounds.accounts)
-        for source in [*islice(chain(self._cold, self._warm), past)]:
-            packed = self._cold.pop(source, None)
-            account = self.layout.unpacked(packed, 0) if packed else self._warm.pop(source)
-            self.dropped += 1
+        for source in [*islice(chain(self._packed, self._clean), past)]:
+            packed = self._packed.pop(source, None)
+            account = self.layout.unpacked(packed, 0) if packed else self._clean.pop(source)
+            self.evicted += 1
             self.dropped_until = max(self.dropped_until, account[LAST], account[FLOOR])
             self._stored -= 1
             yield source, None
@@ -240,18 +245,18 @@ class Memory:
 
     def load(self, sources: Sequence[bytes], packed: Sequence[bytes | None]) -> bytes | None:
         """What stands in the topic, in the topic's order; returns the manifest, if it is there."""
-        cold: dict[bytes, Any] = self._cold
-        cold.update(zip(sources, packed, strict=True))
+        stored: dict[bytes, Any] = self._packed
+        stored.update(zip(sources, packed, strict=True))
         if not all(packed):
             for source in sources:
-                if not cold.get(source, True):
-                    del cold[source]
-        manifest: bytes | None = cold.pop(MANIFEST_KEY, None)
+                if not stored.get(source, True):
+                    del stored[source]
+        manifest: bytes | None = stored.pop(MANIFEST_KEY, None)
         return manifest
 
     def loaded(self, manifest: Manifest | None) -> str | None:
         """All accounts were loaded, before anything is judged: what is wrong, if anything is."""
-        self._stored = len(self._cold)
+        self._stored = len(self._packed)
         if manifest is None:
             return None
         self.dropped_until = manifest.dropped_until

@@ -31,7 +31,7 @@ class _Counts:
     verdicts: Tally[str] = field(default_factory=Tally)
     errors: Tally[str] = field(default_factory=Tally)
     samples: dict[str, HeaderBlock] = field(default_factory=dict)
-    hits: Tally[tuple[str, str]] = field(default_factory=Tally)
+    matches: Tally[tuple[str, str]] = field(default_factory=Tally)
     failures: Tally[str] = field(default_factory=Tally)
     inapplicable: Tally[str] = field(default_factory=Tally)
 
@@ -39,7 +39,7 @@ class _Counts:
         self.verdicts.update(other.verdicts)
         self.errors.update(other.errors)
         self.samples.update(other.samples)
-        self.hits.update(other.hits)
+        self.matches.update(other.matches)
         self.failures.update(other.failures)
         self.inapplicable.update(other.inapplicable)
 
@@ -57,7 +57,9 @@ class Metrics:
         self._read = Counter("detector_records_read", "Records read", registry=registry)
         self._written = self._counter("records_written", "Records written", "verdict")
         self._dead = self._counter("dead_letters", "Dead letters by error", "error")
-        self._hits = self._counter("rule_hits", "Records that a rule fired on", "rule", "mode")
+        self._matches = self._counter(
+            "rule_matches", "Records that a rule fired on", "rule", "mode"
+        )
         self._failures = self._counter(
             "rule_failures", "Records on which a rule could not be worked out", "rule"
         )
@@ -67,11 +69,9 @@ class Metrics:
         self._refused_rules = Counter(
             "detector_rules_refused", "Published rules that could not be used", registry=registry
         )
-        self._in_force = self._gauge("rules_in_force", "1 for the rules in force", "version")
+        self._current = self._gauge("current_rules", "1 for the current rule set", "version")
         self._commits = self._durations("commit", "Duration of commits")
-        self._savings = self._durations(
-            "state_save", "Of what the loop does before a commit: to save accounts"
-        )
+        self._savings = self._durations("state_save", "Time spent saving state before a commit")
         self._aborts = Counter("detector_aborts", "Aborted Kafka transactions", registry=registry)
         self._rebalances = Counter(
             "detector_rebalances", "Assignments of partitions", registry=registry
@@ -80,9 +80,7 @@ class Metrics:
         self._waiting = self._gauge("partitions_waiting", "Partitions assigned and not read yet")
         self._accounts = self._gauge("accounts", "Accounts in memory", "partition")
         self._unsaved = self._gauge("accounts_unsaved", "Of them, not saved yet", "partition")
-        self._dropped = self._gauge(
-            "accounts_dropped", "Accounts forgotten for want of room", "partition"
-        )
+        self._evicted = self._counter("accounts_evicted", "Accounts evicted", "partition")
         age = self._gauge("progress_age_seconds", "Time since the loop's last turn")
         age.set_function(progress_age_s)
         for verdict in ("legit", "fraud", "dead_letter"):
@@ -106,15 +104,15 @@ class Metrics:
         counts.verdicts["dead_letter"] += len(routed.dead)
         counts.errors.update(letter.code for letter in routed.dead)
         counts.samples.update((letter.code, letter.headers) for letter in routed.dead)
-        for places, count in routed.hits.items():
+        for places, count in routed.matches.items():
             for place in places:
                 rule = rules.program.rules[place]
-                counts.hits[rule.name, rule.mode.value] += count
+                counts.matches[rule.name, rule.mode.value] += count
 
-    def rules_in_force(self, version: str) -> None:
+    def current_rules(self, version: str) -> None:
         """From now on, until others are."""
-        self._in_force.clear()
-        self._in_force.labels(version).set(1)
+        self._current.clear()
+        self._current.labels(version).set(1)
 
     def refused_rules(self) -> None:
         """Rules were activated that can't be used; any thread may tell."""
@@ -129,13 +127,13 @@ class Metrics:
 
     def memories(self, memories: Mapping[int, Memory]) -> None:
         """What is remembered, by partition."""
-        for gauge in (self._accounts, self._unsaved, self._dropped):
+        for gauge in (self._accounts, self._unsaved):
             gauge.clear()
         for partition, memory in memories.items():
             name = str(partition)
             self._accounts.labels(name).set(len(memory))
-            self._unsaved.labels(name).set(len(memory.hot))
-            self._dropped.labels(name).set(memory.dropped)
+            self._unsaved.labels(name).set(len(memory.dirty))
+            self._evicted.labels(name).inc(memory.take_evicted())
 
     def rules(self, rules: Rules) -> None:
         """Takes over what the rules have counted since the last time; it counts when the batch that
@@ -158,8 +156,8 @@ class Metrics:
             self._written.labels(verdict).inc(count)
         for error, count in done.errors.items():
             self._dead.labels(error).inc(count)
-        for (rule, mode), count in done.hits.items():
-            self._hits.labels(rule, mode).inc(count)
+        for (rule, mode), count in done.matches.items():
+            self._matches.labels(rule, mode).inc(count)
         for rule, count in done.failures.items():
             self._failures.labels(rule).inc(count)
         for rule, count in done.inapplicable.items():

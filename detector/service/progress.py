@@ -77,7 +77,7 @@ class ProgressReport:
         log.info("judged", **counts, per_second=round(rate), lag=lag, **waiting)
         if stalled_s := self._stall.stalled_s(now):
             log.warning(
-                "partitions stand still: what they must know first is in a Kafka transaction that "
+                "partitions are stalled: what they must know first is in a Kafka transaction that "
                 "does not end; docs/exactly-once.md says how to end it",
                 partitions=self._stall.waiting,
                 seconds=round(stalled_s),

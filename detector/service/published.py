@@ -9,9 +9,9 @@ import msgspec
 from kafka.structs import TopicPartition
 
 from detector.rules.file.loading import load
-from detector.rules.language.mistakes import Mistake, Place, RulesError
+from detector.rules.language.diagnostics import Diagnostic, Place, RulesError
 from detector.rules.language.tree import Rulebook
-from detector.rules.tools.trial import proven
+from detector.rules.tools.test_runner import validated
 from detector.service.settings import DetectorSettings
 from kafka_batch import (
     BatchProducer,
@@ -87,14 +87,14 @@ class Published:
         name = f"{self.topic}/{version}"
         if version not in self.files:
             raise _unusable(name, "no rules were published under this version")
-        book = proven(load(self.files[version], name), name, self.max_events)
+        book = validated(load(self.files[version], name), name, self.max_events)
         if book.version != version:
             raise _unusable(name, f"what was published under it is version {book.version}")
         return book
 
 
 def _unusable(name: str, what: str) -> RulesError:
-    return RulesError(name, [Mistake(Place(1, 1), what)])
+    return RulesError(name, [Diagnostic(Place(1, 1), what)])
 
 
 def _current(value: bytes | None) -> Current | None:
@@ -137,7 +137,7 @@ class RulesTopic:
                 self.activated.append(self.published.current)
         return batch is not None
 
-    def put_in_force(self, current: Current) -> list[Current | None]:
+    def make_current(self, current: Current) -> list[Current | None]:
         """Writes which version is in force, and reads on until that is read back: returns what
         was put in force since the topic was read, which is more where others do so, too."""
         known = len(self.activated)

@@ -166,8 +166,8 @@ class Restoring:
             self._remember(payments)
 
     def _remember(self, payments: Payments) -> None:
-        accounts = self.memory.touch_again(payments)
+        accounts = self.memory.get_or_create_replayed(payments)
         missing = payments.chosen(accounts)
         known = [account for account in accounts if account]
-        for _ in missing.judged(self._rules.rememberers, known):
+        for _ in missing.judged(self._rules.recorders, known):
             self._replayed += 1

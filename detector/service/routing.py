@@ -13,7 +13,6 @@ from typing import NamedTuple
 from detector.rules import INNOCENT, Payment, Rules, Verdict
 from detector.rules.engine.account import Account
 from detector.service.memory import Memory
-from detector.wire.careful import Unreadable
 from detector.wire.headers import (
     VERDICT_HEADERS,
     dead_letter_headers,
@@ -21,6 +20,7 @@ from detector.wire.headers import (
     verdict_headers,
 )
 from detector.wire.payments import Payments, read_payments
+from detector.wire.strict_reader import Unreadable
 from kafka_batch import (
     NO_TIMESTAMP,
     Batch,
@@ -51,14 +51,14 @@ class DeadLetter(NamedTuple):
 @dataclass(slots=True)
 class Routed:
     """A judged batch: its rows by destination, each in offset order, with the headers to append;
-    `hits` counts the rows that rules fired on, by the places of these in the program."""
+    `matches` counts the rows that rules fired on, by the places of these in the program."""
 
     legit: Sequence[int] = ()
     legit_headers: dict[int, HeaderBlock] = field(default_factory=dict)  # by row, of few
     fraud: list[int] = field(default_factory=list)
     fraud_headers: list[HeaderBlock] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-    hits: Counter[tuple[int, ...]] = field(default_factory=Counter)
+    matches: Counter[tuple[int, ...]] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +118,13 @@ def route(batch: Batch, rules: Rules, limits: Limits, now_ms: int, memory: Memor
     the broker's clock is behind ours it refuses a few more; the stream then restarts, until
     that clock has caught up.
     """
-    its = _Batch(batch, rules, limits, now_ms)
+    routing = _Batch(batch, rules, limits, now_ms)
     for payments, unreadable in read_payments(batch, len(batch)):
         for row, fault in unreadable:
-            its.bury(row, fault)
-        _route_payments(its, payments, memory)
+            routing.dead_letter(row, fault)
+        _route_payments(routing, payments, memory)
     memory.next_offset = batch.next_offset
-    return its.all_routed()
+    return routing.all_routed()
 
 
 class _Batch:
@@ -147,26 +147,26 @@ class _Batch:
         """topic/partition/offset."""
         return b"%b%d" % (self._origin, self.batch.offsets[row])
 
-    def place(self, row: int, verdict: Verdict) -> None:
+    def dispatch(self, row: int, verdict: Verdict) -> None:
         """Sends a row where its verdict says, if its topic takes it."""
         headers = verdict_headers(verdict)
         if headers or row in self.forged:
             headers = judged_headers(self.origin(row), self._version, headers)
         tight = row in self.refused or (headers and len(headers) > self.room)
         if tight and (fault := _fault(self.batch, row, headers, self.limits, self.now_ms)):
-            self.bury(row, fault)
+            self.dead_letter(row, fault)
             return
         if headers is None:
             return
         if verdict.matched.places:
-            self.routed.hits[verdict.matched.places] += 1
+            self.routed.matches[verdict.matched.places] += 1
         if verdict.matched.active:
             self.routed.fraud.append(row)
             self.routed.fraud_headers.append(headers)
         else:
             self.routed.legit_headers[row] = headers
 
-    def bury(self, row: int, fault: Unreadable) -> None:
+    def dead_letter(self, row: int, fault: Unreadable) -> None:
         """Makes a dead letter of a row."""
         batch, limits, origin = self.batch, self.limits, self.origin(row)
         timestamp_ms, refused_ms = batch.timestamps[row], None
@@ -189,17 +189,17 @@ class _Batch:
         return routed
 
 
-def _route_payments(its: _Batch, payments: Payments, memory: Memory) -> None:
-    rules, one_by_one = its.rules, its.one_by_one
+def _route_payments(routing: _Batch, payments: Payments, memory: Memory) -> None:
+    rules, one_by_one = routing.rules, routing.one_by_one
     accounts = _accounts(payments, rules, memory)
     rows, _, times_ms, sources, targets, amounts, currencies = payments
-    judged = payments.judged(rules.judges, accounts)
-    for n, (row, hits) in enumerate(zip(rows, judged, strict=True)):
-        if hits:
+    judged = payments.judged(rules.evaluators, accounts)
+    for n, (row, matches) in enumerate(zip(rows, judged, strict=True)):
+        if matches:
             payment = Payment(times_ms[n], amounts[n], currencies[n], sources[n], targets[n])
-            its.place(row, rules.verdict(hits, payment, accounts[n]))
+            routing.dispatch(row, rules.verdict(matches, payment, accounts[n]))
         elif row in one_by_one:
-            its.place(row, INNOCENT)
+            routing.dispatch(row, INNOCENT)
 
 
 def _accounts(payments: Payments, rules: Rules, memory: Memory) -> Sequence[Account]:
@@ -207,7 +207,7 @@ def _accounts(payments: Payments, rules: Rules, memory: Memory) -> Sequence[Acco
     is remembered then follows from the input alone, not from the clock that refused it."""
     if not rules.remembers:
         return [rules.no_account] * len(payments.rows)
-    accounts = memory.touch(payments)
+    accounts = memory.get_or_create(payments)
     memory.lay_out(accounts)
     return accounts
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from detector.rules.file.loading import load_file
 from detector.rules.file.version import book_version, versioned
 from detector.rules.language.tree import Kind, Param, Rule, Rulebook
-from detector.rules.tools.trial import proven
+from detector.rules.tools.test_runner import validated
 from detector.service.settings import DetectorSettings
 from service_kit.settings import SettingsError
 
@@ -21,7 +21,7 @@ def read_rules(settings: DetectorSettings) -> Rulebook:
         SettingsError: the limit is given, and the file has no such rule.
     """
     path = settings.rules_file
-    book = proven(load_file(path), str(path), settings.state_max_events)
+    book = validated(load_file(path), str(path), settings.state_max_events)
     return book if settings.fraud_threshold is None else _with_limit(book, settings.fraud_threshold)
 
 

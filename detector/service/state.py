@@ -3,7 +3,7 @@
 The accounts of an input partition live in memory (`Memory`). With every commit those touched
 longest ago are written to the state topic, in the same Kafka transaction as outputs and offsets,
 and behind them a manifest that says what is written. Whoever is given a partition holds it, loads
-its accounts, reads the input again from the oldest touch that was not saved up to the committed
+its accounts, reads the input again from the oldest use that was not saved up to the committed
 offset, without sending anything, and only then goes live: it then remembers what its predecessor
 did at that offset, to the record. Other partitions go on meanwhile.
 """
@@ -37,7 +37,7 @@ class State:
         self._rules = rules
         self._reader: PartitionReader | None = None
         self._restoring: Restoring | None = None
-        self._on_assigned: set[int] | None = None  # by the group, once it has
+        self._assigned: set[int] | None = None  # by the group, once it has
         self._live: set[int] = set()  # of them, those that are read
         self._stalled: dict[int, float] = {}  # by partition: when its restoring stalled last
         # So long may nothing come; longer each time, since brokers may only be slow.
@@ -57,7 +57,7 @@ class State:
     @property
     def is_complete(self) -> bool:
         """Nothing is to be restored before the next rebalance."""
-        return self._config is None or self._on_assigned == self._live
+        return self._config is None or self._assigned == self._live
 
     @property
     def is_progressing(self) -> bool:
@@ -68,10 +68,10 @@ class State:
         """The group gave these partitions, in place of others: what is not among them is dropped,
         and so is what is half restored."""
         self._restoring = None
-        self._on_assigned, self._live = {*partitions}, set()
+        self._assigned, self._live = {*partitions}, set()
         self._stalled.clear()
         self._patience_s = _MIN_PATIENCE_S
-        for gone in self.memories.keys() - self._on_assigned:
+        for gone in self.memories.keys() - self._assigned:
             del self.memories[gone]
         if self._config is None:
             self.memories.clear()

@@ -7,7 +7,7 @@ the last header of that name, and what follows it, for the detector's (`detector
 from functools import lru_cache
 
 from detector.rules import Matched, Verdict
-from detector.wire.careful import Unreadable
+from detector.wire.strict_reader import Unreadable
 from kafka_batch import Header, HeaderBlock, HeaderTemplate
 
 JUDGED = "judged"

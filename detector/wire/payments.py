@@ -10,8 +10,8 @@ from itertools import compress
 from typing import Any, NamedTuple
 
 from detector.rules.engine.account import Account
-from detector.rules.engine.compiler import Hit, Judge
-from detector.wire.careful import Unreadable
+from detector.rules.engine.compiler import Evaluator, Hit
+from detector.wire.strict_reader import Unreadable
 from detector.wire.transaction import Amounts, Fields, parse, read_fields
 from kafka_batch import NO_TIMESTAMP, Batch
 
@@ -37,13 +37,13 @@ class Payments(NamedTuple):
         return Payments(*columns)
 
     def judged(
-        self, judges: Mapping[bytes, Judge], accounts: Sequence[Account]
+        self, evaluators: Mapping[bytes, Evaluator], accounts: Sequence[Account]
     ) -> Iterator[list[Hit]]:
-        """The hits of one payment after the other, each judged when it is asked for."""
+        """The matches of one payment after the other, each judged when it is asked for."""
         its = (accounts, self.times_ms, self.amounts, self.targets, self.currencies, self.sources)
         if len({*self.currencies}) == 1:
-            return map(judges[self.currencies[0]], *its)
-        return (judges[payment[4]](*payment) for payment in zip(*its, strict=True))
+            return map(evaluators[self.currencies[0]], *its)
+        return (evaluators[payment[4]](*payment) for payment in zip(*its, strict=True))
 
 
 def read_payments(

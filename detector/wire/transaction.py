@@ -3,7 +3,7 @@
 A value either is a valid `Transaction`, which nothing needs to check again, or `Unreadable`.
 
 A plain record, as the generator and most producers write it, is recognised as wholly valid by one
-regular expression; whatever that doesn't match is read with care (`detector.wire.careful`).
+regular expression; whatever that doesn't match is read with care (`detector.wire.strict_reader`).
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from detector.domain.money import digits, minor_units
-from detector.wire.careful import ACCOUNT, CURRENCY, Unreadable, read_with_care
+from detector.wire.strict_reader import ACCOUNT, CURRENCY, Unreadable, read_strictly
 from kafka_batch import Batch, RowsInText
 
 _WHOLE = "0|[1-9][0-9]{0,11}"
@@ -57,13 +57,13 @@ def parse(value: bytes | None) -> Transaction | Unreadable:
         return Unreadable("empty_value", "the value has no bytes")
     plain = _PLAIN.fullmatch(value)
     if plain is None:
-        return _parse_with_care(value)
+        return _parse_strictly(value)
     source, target, whole, fraction, currency = plain.groups()
     return Transaction(source, target, _minor_units(whole, fraction, currency), currency)
 
 
-def _parse_with_care(value: bytes) -> Transaction | Unreadable:
-    read = read_with_care(value)
+def _parse_strictly(value: bytes) -> Transaction | Unreadable:
+    read = read_strictly(value)
     if isinstance(read, Unreadable):
         return read
     source, target, amount, currency = read

@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from detector.domain.money import in_words
+from detector.domain.money import format_amount
 from detector.domain.printable import clean
-from detector.rules.engine.reasons import duration_in_words
-from detector.wire.careful import Unreadable
+from detector.rules.engine.reasons import format_duration
 from detector.wire.headers import JUDGED, VERDICT_HEADERS
+from detector.wire.strict_reader import Unreadable
 from detector.wire.transaction import parse
 
 _MARK = re.compile(r"[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19};rules=([0-9a-f]{12})")
@@ -38,7 +38,7 @@ class Reason(msgspec.Struct, frozen=True):
 
     def figures(self) -> str:
         """What was observed, and its threshold, with their unit."""
-        observed, threshold = self._in_words(self.observed), self._in_words(self.threshold)
+        observed, threshold = self._format(self.observed), self._format(self.threshold)
         return f"observed {observed}, threshold {threshold}"
 
     def window(self) -> str | None:
@@ -46,11 +46,11 @@ class Reason(msgspec.Struct, frozen=True):
         if self.window_ms is None or self.since_ms is None:
             return None
         began, ended = utc(self.since_ms), utc(self.since_ms + self.window_ms)
-        return f"window of {duration_in_words(self.window_ms)}: after {began}, up to {ended}"
+        return f"window of {format_duration(self.window_ms)}: after {began}, up to {ended}"
 
-    def _in_words(self, value: str | float | None) -> str:
+    def _format(self, value: str | float | None) -> str:
         if self.unit == "ms" and isinstance(value, int):
-            return duration_in_words(value)
+            return format_duration(value)
         return clean(f"{value} {self.unit}" if self.unit else f"{value}")
 
 
@@ -74,7 +74,7 @@ class Judged:
         if isinstance(found, Unreadable):
             return f"what can't be read ({found.code})"
         currency = found.currency.decode()
-        amount = f"{in_words(found.amount, currency)} {currency}"
+        amount = f"{format_amount(found.amount, currency)} {currency}"
         return f"{amount} from {found.source.decode()} to {found.target.decode()}"
 
 

@@ -1,6 +1,6 @@
-"""kafka-python 3.0.12's producer, consumer and admin client, mended where exactly-once needs it.
+"""kafka-python 3.0.12's producer, consumer and admin client, patched where exactly-once needs it.
 
-Each class says what it mends; the numbers in brackets are the entries of docs/exactly-once.md.
+Each class says what it patches; the numbers in brackets are the entries of docs/exactly-once.md.
 """
 
 import logging

@@ -1,6 +1,6 @@
-"""How kafka-python 3.0.12 reaches brokers and reads what they send, mended.
+"""How kafka-python 3.0.12 reaches brokers and reads what they send, patched.
 
-Each class says what it mends; the numbers in brackets are the entries of docs/exactly-once.md.
+Each class says what it patches; the numbers in brackets are the entries of docs/exactly-once.md.
 """
 
 import random
@@ -273,7 +273,7 @@ class _LenientBuffer(bytearray):
 
 class LenientBatch(DefaultRecordBatch):
     """Reads a record whose header has a name that is not UTF-8 [17]. The original takes the batch
-    for corrupt, and its partition would stand still.
+    for corrupt, and its partition would stall.
 
     And copies the batch only where it is read record by record.
     """

@@ -150,7 +150,7 @@ def _configs(admin: Admin, names: list[str]) -> dict[str, Mapping[str, Any]]:
 def _limits(name: str, topic: Mapping[str, Any], configs: Mapping[str, Any]) -> TopicLimits:
     problem = for_code(topic["error_code"])
     if problem is UnknownTopicOrPartitionError:
-        raise FatalError(f"topic {name!r} does not exist: create it, or mend the name")
+        raise FatalError(f"topic {name!r} does not exist: create it, or correct the name")
     if problem is not NoError:
         reason = translate(problem())
         raise type(reason)(f"topic {name!r}: {reason}")

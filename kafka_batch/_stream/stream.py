@@ -40,7 +40,7 @@ _METADATA_TIMEOUT_S = 4.0
 _COMMIT_TIMEOUT_S = 6.0  # within the Kafka transaction's own time-out
 _LOOKUP_S = 25.0  # where no network is, a name is looked up for 5 to 20 s (`man resolv.conf`)
 _SLICE_S = 0.2
-_HAND_OVER_TIMEOUT_S = 5.0  # heartbeats stand still meanwhile: well within the session
+_HAND_OVER_TIMEOUT_S = 5.0  # no heartbeats meanwhile: well within the session
 
 
 class Observer(Protocol):

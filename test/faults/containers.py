@@ -209,7 +209,7 @@ FAULTS = [
 
 
 @contextmanager
-def _telling(run: Run) -> Iterator[None]:
+def _explaining_ones(run: Run) -> Iterator[None]:
     """What fails within says what the containers said, which are gone later."""
     try:
         yield
@@ -223,7 +223,7 @@ def play_containers(seed: int) -> Result:
     result = Result(CONTAINERS, seed)
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, a_stack() as stack:
         try:
-            with a_run(ContainerRun(stack, Path(folder), seed)) as run, _telling(run):
+            with a_run(ContainerRun(stack, Path(folder), seed)) as run, _explaining_ones(run):
                 result.problems, result.stops = run.problems, run.stops
                 run.start(2)
                 for fault in FAULTS:

@@ -29,8 +29,8 @@ def replayed(inputs: Sequence[Stored], rules_file: Path) -> dict[Stored, Headers
     ordered = sorted(inputs, key=lambda record: (record.partition, record.offset))
     return {
         record: headers
-        for _, its_own in groupby(ordered, key=lambda record: record.partition)
-        for record, headers in _of_a_partition([*its_own], rules)
+        for _, own in groupby(ordered, key=lambda record: record.partition)
+        for record, headers in _of_a_partition([*own], rules)
     }
 
 

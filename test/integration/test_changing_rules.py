@@ -156,7 +156,7 @@ def struck(self, stream, state, limits):
         print("has judged", flush=True)
         while self._rules.version == version:
             time.sleep(0.01)
-            self._take_news(state)
+            self._take_update(state)
         stream.commit()
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -281,7 +281,7 @@ def test_of_two_who_activate_at_once_the_second_is_told(
         assert current is not None
         ruled.run("rules", "activate", LOW, "--by", "ben")  # in between
         mine = current.followed_by(LOW, Activation("ana", 1))
-        assert rules._put_in_force(asked, topic, mine) == 1
+        assert rules._use(asked, topic, mine) == 1
         out, error = capsys.readouterr()
     assert out == ""
     assert error.startswith(f"detector: {LOW} is in force, in place of what it was not meant to ")
@@ -377,7 +377,7 @@ def test_rules_that_can_not_be_used_are_refused_and_the_old_ones_go_on(
     (line,) = [line for line in detector.said().splitlines() if "refused" in line]
     assert "/0123456789ab:4:5: a rule lacks threshold (and 2 more)" in line
     assert "detector_rules_refused_total 1.0" in metrics
-    assert f'detector_rules_in_force{{version="{HIGH}"}} 1.0' in metrics
+    assert f'detector_current_rules{{version="{HIGH}"}} 1.0' in metrics
     assert require_that_the_log_is_right(ruled, 100) == {HIGH: 100}
 
 

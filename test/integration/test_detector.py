@@ -294,7 +294,7 @@ def test_memory_stays_within_its_bound_also_where_it_is_not_saved(
     settings = {"PROCESSING_GUARANTEE": "at_least_once", "METRICS_PORT": str(free_port), **bounds}
     with running(topics, tmp_path / "log", **settings):
         wait_until_judged(topics, 300)
-        for metric, value in {"accounts": 10, "accounts_dropped": 65}.items():
+        for metric, value in {"accounts": 10, "accounts_evicted_total": 65}.items():
             lines = [f'detector_{metric}{{partition="{n}"}} {value}.0' for n in range(4)]
             told = f"{metric} is {value} in every partition"
             wait_until(lambda lines=lines: {*lines} <= {*scraped(free_port)}, told)

@@ -283,8 +283,8 @@ def test_partitions_wait_for_kafka_transactions_that_do_not_end_and_it_says_so(
         send_numbered(topics, 0, 400)
         with running(topics, tmp_path / "log") as detector:
             assert len(wait_until_judged(topics, 200)) == 200
-            detector.wait_until_said("partitions stand still")
-            (line, *_) = [line for line in detector.said().splitlines() if "stand still" in line]
+            detector.wait_until_said("partitions are stalled")
+            (line, *_) = [line for line in detector.said().splitlines() if "are stalled" in line]
             assert json.loads(line)["partitions"] == [1, 2]
             another.abort(10)
             assert numbers(wait_until_judged(topics, 400)) == list(range(400))

@@ -170,7 +170,7 @@ def join_and_leave(topics: Topics, told: Told) -> None:
 def test_a_stream_that_is_closed_while_it_joins_leaves_the_group_at_once(
     topics: Topics, stream: Stream
 ) -> None:
-    """Else the group would wait for its session to end, and its partitions stand still."""
+    """Else the group would wait for its session to end, and its partitions are stalled."""
     wait_until(lambda: stream.read() is None and stream.member_id, "the first has joined")
     with a_stream(topics, Told()) as joining:
         wait_until(lambda: joining.read() is None and members(topics) == 2, "a second one joins")

@@ -14,9 +14,9 @@ names = st.text(st.characters(codec="ascii"), min_size=12, max_size=12).map(str.
 
 def an_account(payments: int) -> Account:
     account = RULES.layout.new(0, b"USD", 0)
-    judge = RULES.judges[b"USD"]
+    evaluate = RULES.evaluators[b"USD"]
     for n in range(payments):
-        judge(account, n * 60_000, 100, b"payee-%06d" % n, b"USD", b"account-0001")
+        evaluate(account, n * 60_000, 100, b"payee-%06d" % n, b"USD", b"account-0001")
     return account
 
 

@@ -15,7 +15,7 @@ from detector.rules.engine.account import FLOOR, SUM, Account
 from detector.rules.engine.compiler import Hit, Program
 from detector.rules.file.loading import load, load_file
 from detector.rules.language.tree import Mode, Rulebook
-from detector.rules.tools.proof import Finding
+from detector.rules.tools.test_results import Finding
 from detector.rules.tools.timing import all_active
 from detector.wire.transaction import Transaction
 
@@ -90,7 +90,7 @@ def judged(
     *,
     saved_at: int = -1,
 ) -> list[list[Hit]]:
-    """The hits on each record; the account is saved and taken up again before one of them."""
+    """The matches on each record; the account is saved and taken up again before one of them."""
     found = []
     for offset, (time_ms, (source, target, amount, currency)) in enumerate(records):
         if account is None:
@@ -99,8 +99,8 @@ def judged(
             saved = program.layout.packed(account, offset)
             assert program.layout.as_of(saved) == offset
             account = program.layout.unpacked(saved, offset)
-        judge = program.judge(currency.decode())
-        found.append(judge(account, time_ms, amount, target, currency, source))
+        evaluate = program.evaluator(currency.decode())
+        found.append(evaluate(account, time_ms, amount, target, currency, source))
     return found
 
 
@@ -111,7 +111,7 @@ def defined(book: Rulebook, records: Sequence[Record], most: int) -> list[list[H
 
     return [
         [hit(place, its) for place, its in enumerate(findings) if its.fires]
-        for findings in rules_oracle.judge(book, records, most)
+        for findings in rules_oracle.evaluator(book, records, most)
     ]
 
 
@@ -162,7 +162,7 @@ def test_what_is_only_remembered_is_remembered_as_if_it_were_judged(
     program = Program(load(EVERYTHING), most, failures.append)
     account = program.layout.new(0, b"USD", 0)
     for time_ms, (source, target, amount, currency) in records[:count]:
-        remember = program.rememberer(currency.decode())
+        remember = program.recorder(currency.decode())
         assert not remember(account, time_ms, amount, target, currency, source)
     assert not failures
     found = judged(program, records[count:], account)
@@ -179,9 +179,9 @@ def test_a_limit_that_is_not_given_in_a_currency_leaves_the_rule_out() -> None:
 
 def test_currencies_that_mean_the_same_share_a_function() -> None:
     program = Program(load(EVERYTHING), 1_000)
-    assert program.judge("EUR").__code__ is program.judge("CHF").__code__
-    assert program.judge("EUR").__code__ is not program.judge("JPY").__code__
-    assert program.judge("EUR").__code__ is not program.judge("USD").__code__
+    assert program.evaluator("EUR").__code__ is program.evaluator("CHF").__code__
+    assert program.evaluator("EUR").__code__ is not program.evaluator("JPY").__code__
+    assert program.evaluator("EUR").__code__ is not program.evaluator("USD").__code__
 
 
 def test_what_can_not_be_worked_out_does_not_fire_and_is_counted() -> None:
@@ -227,8 +227,8 @@ def test_a_duration_that_leaves_64_bits_does_not_fire_either() -> None:
 def test_the_limit_of_payments_kept_is_told() -> None:
     program = Program(BOOK, 2)
     account = program.layout.new(0, b"USD", 0)
-    judge = program.judge("USD")
+    evaluate = program.evaluator("USD")
     for n in range(3):
-        judge(account, n, 100, b"t", b"USD", b"me")
+        evaluate(account, n, 100, b"t", b"USD", b"me")
     assert account[FLOOR] == 0  # the time of the payment that was dropped
     assert account[SUM] == 300  # of all time

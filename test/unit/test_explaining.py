@@ -11,7 +11,7 @@ from rulebooks import large_amount
 from detector.commands.explaining import RulesText, explanation
 from detector.commands.tail import coloured, plain
 from detector.rules.file.loading import load
-from detector.rules.tools.excerpt import excerpt
+from detector.rules.tools.source_excerpt import excerpt
 from detector.wire.verdicts import AmbiguousLine, Judged, from_the_console, judged, utc
 
 VALUE = b'{"source":"me","target":"you","amount":950.5,"currency":"USD"}'

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detector.domain.money import digits
-from detector.wire.careful import Unreadable
 from detector.wire.payments import read_payments
+from detector.wire.strict_reader import Unreadable
 from detector.wire.transaction import Amounts, Transaction, parse, read_fields
 from kafka_batch import Batch, PlainBatch, encode_body
 from kafka_batch._records import codec

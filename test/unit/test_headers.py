@@ -1,8 +1,8 @@
 """The headers that the detector appends."""
 
 from detector.rules import INNOCENT, Matched, Verdict
-from detector.wire.careful import Unreadable
 from detector.wire.headers import dead_letter_headers, verdict_headers
+from detector.wire.strict_reader import Unreadable
 
 VERSION = "0123456789ab"
 

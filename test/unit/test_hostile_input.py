@@ -14,8 +14,8 @@ from rulebooks import of_large_amounts, shipped, verdict_on
 from detector.rules import Rules
 from detector.service.memory import Bounds, Memory
 from detector.service.routing import Limits, Routed, route
-from detector.wire.careful import Unreadable
-from detector.wire.transaction import Transaction, _parse_with_care, parse
+from detector.wire.strict_reader import Unreadable
+from detector.wire.transaction import Transaction, _parse_strictly, parse
 from kafka_batch import NO_TIMESTAMP, Batch
 from kafka_batch._records.batch import EncodedBatch, PlainBatch
 from kafka_batch._records.codec import decode, encode, encode_body
@@ -73,7 +73,7 @@ def test_the_corpus_is_large_and_says_what_a_second_reading_says() -> None:
 def test_a_value_is_read_the_same_by_every_way(value: bytes | None) -> None:
     assert read(parse(value)) == outcome_of(value)
     if value:
-        assert _parse_with_care(value) == parse(value)
+        assert _parse_strictly(value) == parse(value)
 
 
 @given(st.lists(records | st.sampled_from(SMALL), min_size=1, max_size=8))

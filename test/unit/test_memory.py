@@ -14,7 +14,7 @@ from detector.service.memory import MANIFEST_KEY, Bounds, Manifest, Memory, Save
 from detector.wire.payments import Payments
 
 RULES = shipped()
-JUDGE = RULES.program.judge("USD")
+JUDGE = RULES.program.evaluator("USD")
 
 
 def a_memory(*, partial: bool = False, **bounds: int) -> Memory:
@@ -28,7 +28,7 @@ def one(source: bytes, offset: int, time_ms: int = 0) -> Payments:
 
 def pay(memory: Memory, source: bytes, offset: int, time_ms: int = 0) -> None:
     """Is judged, and remembered."""
-    (account,) = memory.touch(one(source, offset, time_ms))
+    (account,) = memory.get_or_create(one(source, offset, time_ms))
     JUDGE(account, time_ms, 100, b"payee", b"USD", source)
     memory.next_offset = offset + 1
 
@@ -58,17 +58,17 @@ def test_with_a_bound_of_nothing_all_is_saved_at_every_commit() -> None:
 
 def test_of_many_payments_each_finds_its_account_whatever_became_of_it_before() -> None:
     memory = a_memory(replay_records=2)
-    for offset, source in enumerate([b"warm", b"warm too", b"hot", b"hot too"]):
+    for offset, source in enumerate([b"clean", b"clean too", b"dirty", b"dirty too"]):
         pay(memory, source, offset)
-    assert names(all_saved(memory, now_s=0)) == [b"warm", b"warm too"]
-    sources = [b"new", b"warm too", b"hot", b"warm", b"new", b"warm too", b"new too"]
+    assert names(all_saved(memory, now_s=0)) == [b"clean", b"clean too"]
+    sources = [b"new", b"clean too", b"dirty", b"clean", b"new", b"clean too", b"new too"]
     many, count = range(4, 11), len(sources)
     columns = [*many], [0] * count, sources, [b"payee"] * count, [100] * count, [b"USD"] * count
-    accounts = memory.touch(Payments(range(count), *columns))
-    assert [*memory.hot] == [b"hot", b"hot too", b"new", b"warm too", b"warm", b"new too"]
-    assert all(it is memory.hot[source] for it, source in zip(accounts, sources, strict=True))
-    assert [it[FIRST] for it in memory.hot.values()] == [2, 3, 4, 5, 7, 10]
-    assert [it[NUMBER] for it in memory.hot.values()] == [1, 1, 0, 1, 1, 0]
+    accounts = memory.get_or_create(Payments(range(count), *columns))
+    assert [*memory.dirty] == [b"dirty", b"dirty too", b"new", b"clean too", b"clean", b"new too"]
+    assert all(it is memory.dirty[source] for it, source in zip(accounts, sources, strict=True))
+    assert [it[FIRST] for it in memory.dirty.values()] == [2, 3, 4, 5, 7, 10]
+    assert [it[NUMBER] for it in memory.dirty.values()] == [1, 1, 0, 1, 1, 0]
     assert len(memory) == 6
 
 
@@ -78,7 +78,7 @@ def test_accounts_that_were_touched_longest_ago_are_saved_past_the_bound() -> No
         pay(memory, source, offset)
     assert names(all_saved(memory, now_s=0)) == [b"a", b"b"]
     assert memory.manifest().low == 2
-    assert list(memory.hot) == [b"c"]
+    assert list(memory.dirty) == [b"c"]
 
 
 def test_an_account_that_is_touched_again_is_saved_again() -> None:
@@ -86,7 +86,7 @@ def test_an_account_that_is_touched_again_is_saved_again() -> None:
     pay(memory, b"a", 0)
     all_saved(memory, now_s=0)
     pay(memory, b"a", 1)
-    assert memory.hot[b"a"][NUMBER] == 2
+    assert memory.dirty[b"a"][NUMBER] == 2
     assert names(all_saved(memory, now_s=0)) == [b"a"]
     assert memory.manifest().accounts == 1
 
@@ -115,11 +115,11 @@ def test_accounts_past_what_is_kept_are_dropped_and_those_that_are_new_may_lack_
     for offset, source in enumerate([b"a", b"b", b"c"]):
         pay(memory, source, offset, time_ms=1_000 * offset)
     assert [source for source, packed in all_saved(memory, now_s=0) if packed is None] == [b"a"]
-    assert (memory.dropped, len(memory)) == (1, 2)
+    assert (memory.evicted, len(memory)) == (1, 2)
     assert memory.manifest().accounts == 2
     pay(memory, b"a", 3, time_ms=5_000)
-    assert memory.hot[b"a"][NUMBER] == 1
-    assert memory.hot[b"a"][FLOOR] == 0  # the event time of what was dropped
+    assert memory.dirty[b"a"][NUMBER] == 1
+    assert memory.dirty[b"a"][FLOOR] == 0  # the event time of what was dropped
 
 
 def test_what_was_saved_is_taken_up_where_it_was_left() -> None:
@@ -127,17 +127,17 @@ def test_what_was_saved_is_taken_up_where_it_was_left() -> None:
     pay(before, b"a", 0)
     put_in(after, all_saved(before, now_s=0))
     assert after.loaded(before.manifest()) is None
-    assert after.touch_again(one(b"a", 0)) == [None]
-    assert list(after.hot) == []
-    assert after.touch_again(one(b"b", 0)) == [after.hot[b"b"]]
+    assert after.get_or_create_replayed(one(b"a", 0)) == [None]
+    assert list(after.dirty) == []
+    assert after.get_or_create_replayed(one(b"b", 0)) == [after.dirty[b"b"]]
     pay(after, b"a", 1)
-    assert after.hot[b"a"][NUMBER] == 2
+    assert after.dirty[b"a"][NUMBER] == 2
 
 
 def test_what_was_replayed_is_saved_with_the_next_commit() -> None:
     memory = a_memory()
     for offset, source in enumerate([b"a", b"b"]):
-        memory.touch_again(one(source, offset))
+        memory.get_or_create_replayed(one(source, offset))
     memory.restored(2)
     pay(memory, b"c", 2)
     assert names(all_saved(memory, now_s=100.0)) == [b"a", b"b"]
@@ -148,8 +148,8 @@ def test_an_account_that_was_saved_takes_up_the_payments_that_came_after() -> No
     before, after = a_memory(replay_records=0), a_memory()
     pay(before, b"a", 0)
     put_in(after, all_saved(before, now_s=0))
-    (account,) = after.touch_again(one(b"a", 1))
-    assert account is after.hot[b"a"]
+    (account,) = after.get_or_create_replayed(one(b"a", 1))
+    assert account is after.dirty[b"a"]
     assert account[NUMBER] == 1
     assert len(after) == 1
 
@@ -186,9 +186,9 @@ def sums_of(*windows: str) -> Rules:
 
 def remember(memory: Memory, rules: Rules, offset: int) -> list[Hit]:
     time_ms = offset * 1_200_000  # 20 minutes
-    (account,) = memory.touch(one(b"a", offset, time_ms))
+    (account,) = memory.get_or_create(one(b"a", offset, time_ms))
     memory.lay_out([account])
-    return rules.judges[b"USD"](account, time_ms, 10_000, b"payee", b"USD", b"a")
+    return rules.evaluators[b"USD"](account, time_ms, 10_000, b"payee", b"USD", b"a")
 
 
 @pytest.mark.parametrize("after", [("1h",), ("2d",), ("2d", "1h")])
@@ -238,8 +238,8 @@ def test_what_is_new_in_a_memory_that_began_in_the_middle_may_lack_a_history() -
     complete, partial = a_memory(), a_memory(partial=True)
     for memory in (complete, partial):
         pay(memory, b"a", 7, time_ms=5_000)
-    assert complete.hot[b"a"][FLOOR] == NEVER
-    assert partial.hot[b"a"][FLOOR] == 5_000
+    assert complete.dirty[b"a"][FLOOR] == NEVER
+    assert partial.dirty[b"a"][FLOOR] == 5_000
 
 
 def test_no_account_has_the_manifests_name() -> None:
@@ -251,6 +251,6 @@ def test_where_the_input_is_another_all_is_forgotten_in_the_topic_too() -> None:
     put_in(memory, [(b"a", RULES.layout.packed(RULES.layout.new(0, b"USD", 0), 1))])
     memory.start_over()
     pay(memory, b"a", 0)
-    assert memory.hot[b"a"][NUMBER] == 1
+    assert memory.dirty[b"a"][NUMBER] == 1
     assert all_saved(memory, now_s=0) == [(b"a", None)]
     assert memory.manifest().accounts == 0

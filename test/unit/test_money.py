@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from detector.domain.money import in_words, least_minor_units, minor_units
+from detector.domain.money import format_amount, least_minor_units, minor_units
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_a_limit_is_rounded_up() -> None:
 def test_money_is_written_with_the_currencys_decimals(
     units: int, currency: str, words: str
 ) -> None:
-    assert in_words(units, currency) == words
+    assert format_amount(units, currency) == words

@@ -70,7 +70,7 @@ def test_a_batch_of_records_that_are_alike_is_routed_as_any_other(values: list[b
         assert found.fraud == expected.fraud
         assert found.fraud_headers == expected.fraud_headers
         assert found.dead == expected.dead
-        assert found.hits == expected.hits
+        assert found.matches == expected.matches
 
 
 def test_a_fraud_gets_the_headers_of_its_verdict() -> None:
@@ -133,7 +133,7 @@ def test_what_a_sender_calls_as_the_detector_does_gets_the_marker_behind_it(
     assert {row: block.decoded() for row, block in found.legit_headers.items()} == {
         row: [("judged", f"in/3/{10 + row};rules={rules.version}".encode())] for row in (0, 1)
     }
-    assert not found.hits
+    assert not found.matches
 
 
 def test_a_legitimate_record_with_other_headers_stays_as_it_is() -> None:

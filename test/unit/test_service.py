@@ -112,7 +112,7 @@ def test_a_thread_that_hangs_ends_the_process_as_a_failure_unless_it_is_told_to_
     assert shutdown.pauses == []
 
 
-def test_what_only_an_operator_can_mend_is_not_tried_again() -> None:
+def test_what_only_an_operator_can_fix_is_not_tried_again() -> None:
     shutdown = Restless()
 
     def run() -> None:
@@ -165,13 +165,13 @@ def test_a_process_that_is_stuck_when_told_to_stop_is_cut_off_with_a_line() -> N
     assert "cut off: it did not stop in time" in done.stdout + done.stderr
 
 
-def test_the_pulse_shows_that_the_loop_is_alive_and_when_it_stands_still(tmp_path: Path) -> None:
+def test_the_pulse_shows_that_the_loop_is_alive_and_when_it_has_stalled(tmp_path: Path) -> None:
     file = tmp_path / "alive"
     assert "no turn of the loop is known" in str(check(str(file), 30))
     Heartbeat(str(file)).beat()
     assert check(str(file), 30) is None
     file.write_text(f"{time.monotonic() - 60}\n")
-    assert check(str(file), 30) == "the loop stands still for 60 s"
+    assert check(str(file), 30) == "the loop has stalled for 60 s"
     file.write_text("?")
     assert "no turn of the loop is known" in str(check(str(file), 30))
 

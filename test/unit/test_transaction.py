@@ -9,8 +9,8 @@ from corpus.records import FRAUD, LEGIT, RECORDS, Odd, a_value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.wire.careful import Unreadable
-from detector.wire.transaction import Transaction, _parse_with_care, parse
+from detector.wire.strict_reader import Unreadable
+from detector.wire.transaction import Transaction, _parse_strictly, parse
 
 CODES = re.findall(
     r"^\| `(\w+)` \|",
@@ -112,7 +112,7 @@ def test_the_quick_and_the_careful_way_agree(
     ).encode()
     found = parse(value)
     assert isinstance(found, Transaction)
-    assert found == _parse_with_care(value)
+    assert found == _parse_strictly(value)
 
 
 def test_the_table_of_codes_is_what_the_corpus_tries_and_what_is_too_large() -> None:

@@ -230,13 +230,13 @@ def test_chosen_records_are_written_as_the_codec_writes_them(
     times = [columns.timestamps[row] for row in rows]
     base_ms = BASE_MS - shift_ms
     assert len(its) == len(rows)
-    assert its.latest(first, stop) == max(times[first:stop])
+    assert its.max_timestamp(first, stop) == max(times[first:stop])
     expected = encode(bodies[first:stop], times[first:stop], base_ms, first_delta)
     buffer = bytearray(b"before")
     its.write(buffer, first, stop, base_ms, first_delta)
     assert buffer == b"before" + expected
     room, prefix = data.draw(st.integers(0, 60_000)), data.draw(st.integers(8, 30))
-    fitting = its.fitting(first, room, prefix)
+    fitting = its.count_fitting(first, room, prefix)
     sizes = [len(body) + prefix for body in bodies[first : fitting + 1]]
     assert sum(sizes[: fitting - first]) <= room
     assert fitting == len(bodies) or sum(sizes) + 3 * len(sizes) > room

@@ -6,7 +6,7 @@ microsecond. An account of Python's objects is a place for each of them, this is
 takes less than half of their memory, and to save it is to copy it.
 
     LAST      the greatest event time so far
-    CURRENCY  the currency of all its payments, as a number; 0 for an account that is `Mixed`
+    CURRENCY  the currency of all its payments, as a number; 0 where it has a `MultiCurrencyExtra`
     NUMBER, SUM, SQUARES   how many payments, the sum of their amounts, and of the squares
     FLOOR     the greatest event time of a payment that is no longer kept
     FOLDED    how many words of the payments kept have their payees among the older ones
@@ -58,7 +58,7 @@ def code_of(currency: bytes) -> int:
     return int.from_bytes(currency)
 
 
-class Mixed(NamedTuple):
+class MultiCurrencyExtra(NamedTuple):
     """Of an account with several currencies, or with sums that 64 bits don't hold: the currency of
     each payment kept, and number, sum and sum of squares by currency."""
 
@@ -81,7 +81,7 @@ class Account(array):  # type: ignore[type-arg]  # Python 3.11 has no array[int]
 
     windows: tuple[int, ...]
     older: "array[int]"
-    mixed: Mixed | None
+    mixed: MultiCurrencyExtra | None
 
 
 def start_of(windows: Sequence[int]) -> int:

@@ -7,7 +7,7 @@ builtins.
 
 There are two functions for each currency, of the same rules. The fast one is for the payment that
 follows all others of its account in time, where all have one currency: windows end at the end of
-the account, sums are followed. The careful one asks a `View`, which holds for any payment. They
+the account, sums are running. The careful one asks a `View`, which holds for any payment. They
 agree (property tests compare both with a definition that keeps nothing).
 """
 
@@ -17,9 +17,16 @@ from typing import Any, NamedTuple
 
 from detector.domain.money import digits
 from detector.rules.engine.account import MAX_AMOUNT, STRIDE, Account, code_of
+from detector.rules.engine.codegen import (
+    FastPath,
+    SlowPath,
+    Writer,
+    money_of,
+    resolved,
+    running_sums,
+)
 from detector.rules.engine.layout import Layout
 from detector.rules.engine.runtime import RUNTIME
-from detector.rules.engine.writer import Careful, Fast, Writer, followed, money_of, resolved
 from detector.rules.language.tree import Mode, Rulebook
 
 LATE_MS = 3_600_000  # so much longer than the longest window payments are kept
@@ -28,7 +35,7 @@ Hit = tuple[int, Any, Any]
 """A rule that fired: its place among those in force, and of an active one what it observed, and its
 threshold."""
 
-Judge = Callable[[Account, int, int, bytes, bytes, bytes], list[Hit]]
+Evaluator = Callable[[Account, int, int, bytes, bytes, bytes], list[Hit]]
 """Judges a payment and remembers it: account, time, amount, target, currency, source."""
 
 # Payments that are forgotten at a time, a power of two: an array's front is dear to take away.
@@ -62,36 +69,36 @@ class Program:
     ) -> None:
         self.rules = tuple(rule for rule in book.rules if rule.mode is not Mode.OFF)
         self.window_ms = max((rule.window_ms or 0 for rule in self.rules), default=0)
-        windows = sorted({w for rule in self.rules for w in followed(rule)})
+        windows = sorted({w for rule in self.rules for w in running_sums(rule)})
         self.layout = Layout(windows, self.window_ms + LATE_MS, most_events)
         self._failed = failed
         self._remembers = remembers
-        self._fast_ones: dict[object, Judge] = {}  # by what a currency means to the rules
-        self._telling: dict[str, Judge] = {}  # by currency
+        self._fast_ones: dict[object, Evaluator] = {}  # by what a currency means to the rules
+        self._explaining_ones: dict[str, Evaluator] = {}  # by currency
 
     def applicable(self, currency: str) -> list[int]:
         """The places of the rules that have an amount for the currency, where they need one."""
         return [n for n, rule in enumerate(self.rules) if money_of(rule, currency) is not None]
 
-    def judge(self, currency: str) -> Judge:
+    def evaluator(self, currency: str) -> Evaluator:
         """The function for a currency; currencies that mean the same to the rules share its
         code."""
         money = tuple(resolved(rule, currency) for rule in self.rules)
         return self._judge(currency, (digits(currency), money), self.applicable(currency))
 
-    def rememberer(self, currency: str) -> Judge:
+    def recorder(self, currency: str) -> Evaluator:
         """The function that takes no rule into account: for a payment that was judged before."""
         return self._judge(currency, (), ())
 
-    def _judge(self, currency: str, meaning: object, places: Sequence[int]) -> Judge:
+    def _judge(self, currency: str, meaning: object, places: Sequence[int]) -> Evaluator:
         if meaning not in self._fast_ones:
             self._fast_ones[meaning] = self._compiled_for(currency, places)
         shared: Any = self._fast_ones[meaning]
         code = (code_of(currency.encode()),)
-        judge: Judge = FunctionType(shared.__code__, shared.__globals__, "judge", code)
-        return judge
+        evaluate: Evaluator = FunctionType(shared.__code__, shared.__globals__, "evaluate", code)
+        return evaluate
 
-    def _compiled_for(self, currency: str, places: Sequence[int]) -> Judge:
+    def _compiled_for(self, currency: str, places: Sequence[int]) -> Evaluator:
         if not self._remembers:
             return self._compiled(self._without_account(currency, places))
         careful = self._compiled(self._careful(currency, places))
@@ -107,17 +114,17 @@ class Program:
         source: bytes,
     ) -> list[Outcome]:
         """Judges a payment and remembers it, with what came of each rule that applies."""
-        if currency not in self._telling:
+        if currency not in self._explaining_ones:
             told = self._careful(currency, self.applicable(currency), always=True)
-            self._telling[currency] = self._compiled(told)
-        places = self._telling[currency](
+            self._explaining_ones[currency] = self._compiled(told)
+        places = self._explaining_ones[currency](
             account, time_ms, amount, target, currency.encode(), source
         )
         return [Outcome(self.rules[n].name, *rest) for n, *rest in places]
 
     # -- source
 
-    def _compiled(self, source: str, **more: Judge) -> Judge:
+    def _compiled(self, source: str, **more: Evaluator) -> Evaluator:
         names: dict[str, Any] = {
             "__builtins__": {},
             "layout": self.layout,
@@ -130,11 +137,11 @@ class Program:
             **more,
         }
         exec(compile(source, "<rules>", "exec"), names)  # noqa: S102  # of our own making
-        judge: Judge = names["judge"]
-        return judge
+        evaluate: Evaluator = names["evaluate"]
+        return evaluate
 
     def _fast(self, currency: str, rules: Sequence[int]) -> str:
-        layout, writer = self.layout, Fast(currency, self.layout)
+        layout, writer = self.layout, FastPath(currency, self.layout)
         due = layout.start + STRIDE * _PRUNED
         return _function(
             f"if time_ms < account[0] or account[1] != code or amount > {MAX_AMOUNT}:",
@@ -153,7 +160,7 @@ class Program:
             f"size += {STRIDE}",
             *[line for head in layout.heads for line in _follow(head)],
             "total = account[3]",
-            "hits = []",
+            "matches = []",
             *self._rules(writer, rules),
             "account[0] = time_ms",
             "account[2] = number + 1",
@@ -162,22 +169,22 @@ class Program:
             "    account[4] += amount * amount",
             "except OverflowError:",
             "    squares = account[4] + amount * amount",
-            "    layout.outgrow(account, (number + 1, total + amount, squares))",
-            "return hits",
+            "    layout.move_to_extra(account, (number + 1, total + amount, squares))",
+            "return matches",
         )
 
     def _without_account(self, currency: str, rules: Sequence[int]) -> str:
-        return _function("hits = []", *self._rules(Careful(currency), rules), "return hits")
+        return _function("matches = []", *self._rules(SlowPath(currency), rules), "return matches")
 
     def _careful(self, currency: str, rules: Sequence[int], *, always: bool = False) -> str:
         return _function(
             "place = layout.insert(account, time_ms, amount, target, currency)",
             "view = View(layout, account, place, time_ms, currency)",
-            "hits = []",
-            *self._rules(Careful(currency), rules, always=always),
+            "matches = []",
+            *self._rules(SlowPath(currency), rules, always=always),
             "view.remember(amount, target)",
             "layout.reset(account)",
-            "return hits",
+            "return matches",
         )
 
     def _rules(
@@ -192,18 +199,18 @@ class Program:
             yield "try:"
             if always:
                 fired = f"True if {when} else False"
-                yield f"    hits.append(({place}, {fired}, {observed}, {threshold}))"
+                yield f"    matches.append(({place}, {fired}, {observed}, {threshold}))"
             else:
                 # Nobody asks what a rule in shadow observed.
                 told = f"{observed}, {threshold}" if rule.mode is Mode.ACTIVE else "None, None"
                 yield f"    if {when}:"
-                yield f"        hits.append(({place}, {told}))"
+                yield f"        matches.append(({place}, {told}))"
             yield "except (ZeroDivisionError, OverflowError):"
             yield f"    failed({place})"
 
 
 def _function(*lines: str) -> str:
-    head = "def judge(account, time_ms, amount, target, currency, source, code=0):\n    "
+    head = "def evaluate(account, time_ms, amount, target, currency, source, code=0):\n    "
     return head + "\n    ".join(lines) + "\n"
 
 

@@ -25,7 +25,7 @@ from detector.rules.engine.account import (
     STRIDE,
     SUM,
     Account,
-    Mixed,
+    MultiCurrencyExtra,
     Statistics,
     code_of,
     payee_of,
@@ -51,7 +51,7 @@ _decode = msgspec.msgpack.Decoder().decode
 class Layout:
     """Where what stands in an account, and how long and how many payments are kept.
 
-    `windows` are those whose sum is followed, in milliseconds; `keep_ms` is for how long payments
+    `windows` are those whose running sums are kept, in milliseconds; `keep_ms` is how long payments
     are kept behind the greatest event time, and `most` how many.
     """
 
@@ -132,16 +132,16 @@ class Layout:
         latest = dict.fromkeys(reversed(account.older + recent))
         return payee in islice(latest, MAX_PAYEES)
 
-    def outgrow(self, account: Account, statistics: Statistics) -> None:
+    def move_to_extra(self, account: Account, statistics: Statistics) -> None:
         """What is known of all its payments is more than words hold."""
         code = account[CURRENCY]
         self._mix(account).statistics[code] = statistics
 
-    def _mix(self, account: Account) -> Mixed:
+    def _mix(self, account: Account) -> MultiCurrencyExtra:
         own = account[CURRENCY]
         kept = (len(account) - self.start) // STRIDE
         statistics = (account[NUMBER], account[SUM], account[SQUARES])
-        account.mixed = Mixed([own] * kept, {own: statistics})
+        account.mixed = MultiCurrencyExtra([own] * kept, {own: statistics})
         account[CURRENCY] = 0
         return account.mixed
 
@@ -216,20 +216,20 @@ class Layout:
         return as_of
 
 
-def _packed(mixed: Mixed) -> bytes:
+def _packed(mixed: MultiCurrencyExtra) -> bytes:
     flat: list[int] = []
     for currency, (number, total, squares) in mixed.statistics.items():
         flat += currency, number, *_words(total), *_words(squares)
     return _encode((flat, mixed.currencies))
 
 
-def _unpacked(packed: bytes) -> Mixed:
+def _unpacked(packed: bytes) -> MultiCurrencyExtra:
     flat, currencies = _decode(packed)
     statistics = {
         flat[n]: (flat[n + 1], _of_words(*flat[n + 2 : n + 4]), _of_words(*flat[n + 4 : n + 6]))
         for n in range(0, len(flat), 6)
     }
-    return Mixed(currencies, statistics)
+    return MultiCurrencyExtra(currencies, statistics)
 
 
 def _words(number: int) -> tuple[int, int]:

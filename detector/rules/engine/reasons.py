@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from detector.domain.money import in_words, least_minor_units
+from detector.domain.money import format_amount, least_minor_units
 from detector.rules.engine.compiler import Hit
 from detector.rules.language.tree import Kind, Mode, Parameter, Rule, Slot, Type
-from detector.rules.language.walk import windows
+from detector.rules.language.tree_queries import windows
 
 _KEPT = 1 << 12
 _UNITS = (
@@ -38,13 +38,13 @@ class Reasons:
         self._writer = lru_cache(_KEPT)(self._writer_of)
         self._writers = lru_cache(_KEPT)(self._writers_of)
 
-    def as_json(self, places: tuple[int, ...], hits: Sequence[Hit], payment: Payment) -> bytes:
+    def as_json(self, places: tuple[int, ...], matches: Sequence[Hit], payment: Payment) -> bytes:
         """An array with a reason for each active rule among those that fired. `places` are those of
-        the hits."""
+        the matches."""
         writers = self._writers(places, payment.currency)
         texts = [
             write(observed, threshold, payment)
-            for write, (_, observed, threshold) in zip(writers, hits, strict=True)
+            for write, (_, observed, threshold) in zip(writers, matches, strict=True)
             if write
         ]
         return f"[{','.join(texts)}]".encode()
@@ -66,7 +66,7 @@ _Writer = Callable[[Any, Any, Payment], str]
 # the currency's decimals and a duration in milliseconds, and in text for a person.
 _TOLD: Mapping[Type, tuple[str, str]] = {
     Kind.MONEY: ('"{%s_in_words}"', "{%s_in_words}"),
-    Kind.DURATION: ("{%s}", "{duration_in_words(%s)}"),
+    Kind.DURATION: ("{%s}", "{format_duration(%s)}"),
     Kind.INT: ("{%s}", "{%s}"),
 }
 _TOLD_OTHERWISE = ("{any_in_json(%s)}", "{any_in_text(%s)}")
@@ -78,7 +78,7 @@ def _compiled(rule: Rule, currency: str) -> _Writer:
     names: dict[str, Any] = {
         "__builtins__": {},
         "money": _money(currency),
-        "duration_in_words": duration_in_words,
+        "format_duration": format_duration,
         "any_in_json": _any_in_json,
         "any_in_text": _any_in_text,
     }
@@ -86,9 +86,9 @@ def _compiled(rule: Rule, currency: str) -> _Writer:
     for name, node in (("observed", rule.observed), ("threshold", rule.threshold)):
         places[name] = [place % name for place in _TOLD.get(node.type, _TOLD_OTHERWISE)]
         if isinstance(node, Parameter):
-            names[f"{name}_in_words"] = _fixed(node.name, rule, currency)
+            names[f"{name}_format"] = _fixed(node.name, rule, currency)
         elif node.type is Kind.MONEY:
-            lines.append(f"{name}_in_words = money({name})")
+            lines.append(f"{name}_format = money({name})")
     # Of the words in a reason, those that differ.
     differing = {
         "observed": places["observed"][1],
@@ -140,7 +140,7 @@ def _fixed(slot: str, rule: Rule, currency: str) -> str:
     value = _of_currency(param.value, currency)
     if param.type is Kind.MONEY:
         return _money(currency)(value)
-    return duration_in_words(value) if param.type is Kind.DURATION else _any_in_text(value)
+    return format_duration(value) if param.type is Kind.DURATION else _any_in_text(value)
 
 
 def _money(currency: str) -> Callable[[float], str]:
@@ -151,7 +151,7 @@ def _money(currency: str) -> Callable[[float], str]:
         is_whole = isinstance(amount, int)  # of any size
         if not is_whole and not math.isfinite(amount):
             return str(amount)
-        return in_words(math.floor(amount), currency)
+        return format_amount(math.floor(amount), currency)
 
     return in_its_words
 
@@ -172,7 +172,7 @@ def _any_in_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def duration_in_words(milliseconds: int) -> str:
+def format_duration(milliseconds: int) -> str:
     """In whole units, rounded down: 10 minutes, 24 hours, 90 days."""
     for size, least, name in _UNITS:
         number = milliseconds // size

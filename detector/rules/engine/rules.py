@@ -9,10 +9,10 @@ from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from detector.rules.engine.account import FLOOR, Account
-from detector.rules.engine.compiler import Hit, Judge, Program
+from detector.rules.engine.compiler import Evaluator, Hit, Program
 from detector.rules.engine.reasons import Payment, Reasons
 from detector.rules.language.tree import Feature, Mode, Rule, Rulebook
-from detector.rules.language.walk import walk
+from detector.rules.language.tree_queries import walk
 
 _CACHED = 1 << 12
 _OF_THE_RECORD = {"amount", "currency", "source", "target"}
@@ -56,10 +56,10 @@ class _ByCurrency(dict[bytes, _Made]):
         return made
 
 
-def _counting(judge: Judge, counts: Counter[int], places: Iterable[int]) -> Judge:
+def _counting(evaluate: Evaluator, counts: Counter[int], places: Iterable[int]) -> Evaluator:
     def counted(*payment: object) -> list[Hit]:
         counts.update(places)
-        return judge(*payment)  # type: ignore[arg-type]
+        return evaluate(*payment)  # type: ignore[arg-type]
 
     return counted
 
@@ -82,21 +82,21 @@ class Rules:
         self.remembers = may_change or any(map(_looks_at_account, book.rules))
         self.program = Program(book, most_events, self._failed, remembers=self.remembers)
         self.layout = self.program.layout
-        self.judges = _ByCurrency(self._judge)
+        self.evaluators = _ByCurrency(self._judge)
         # Of what was judged before.
-        self.rememberers = _ByCurrency(lambda its: self.program.rememberer(its.decode()))
+        self.recorders = _ByCurrency(lambda its: self.program.recorder(its.decode()))
         self._reasons = Reasons(self.program.rules)
         self._without_reasons = lru_cache(_CACHED)(self._verdict_without_reasons)
         self.no_account = self.layout.new(0, b"", 0)  # for rules that need none
 
-    def verdict(self, hits: Sequence[Hit], payment: Payment, account: Account) -> Verdict:
-        """What follows from hits, of which there are some."""
-        places = tuple(map(_place, hits))
+    def verdict(self, matches: Sequence[Hit], payment: Payment, account: Account) -> Verdict:
+        """What follows from matches, of which there are some."""
+        places = tuple(map(_place, matches))
         verdict = self._without_reasons(places)
         matched = verdict.matched
         if not matched.active:
             return verdict
-        reasons = self._reasons.as_json(places, hits, payment)
+        reasons = self._reasons.as_json(places, matches, payment)
         partial = account[FLOOR] > payment.time_ms - self.program.window_ms
         return Verdict(matched, self.version, reasons, partial)
 
@@ -111,11 +111,11 @@ class Rules:
         self.failures.clear()
         self.inapplicable.clear()
 
-    def _judge(self, currency: bytes) -> Judge:
-        judge = self.program.judge(currency.decode())
+    def _judge(self, currency: bytes) -> Evaluator:
+        evaluate = self.program.evaluator(currency.decode())
         applicable = self.program.applicable(currency.decode())
         left_out = {*range(len(self.program.rules))} - {*applicable}
-        return _counting(judge, self.inapplicable, left_out) if left_out else judge
+        return _counting(evaluate, self.inapplicable, left_out) if left_out else evaluate
 
     def _failed(self, place: int) -> None:
         self.failures[place] += 1

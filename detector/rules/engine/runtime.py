@@ -3,7 +3,7 @@
 import math
 
 from detector.rules.engine.account import STRIDE, Account, payee_of, sum_since
-from detector.rules.engine.view import View
+from detector.rules.engine.out_of_order_view import View
 
 Number = int | float
 

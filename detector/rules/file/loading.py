@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 
-from detector.rules.file.cases import CaseReader
+from detector.rules.file.inline_tests import InlineTestReader
 from detector.rules.file.nodes import (
     MAX_BYTES,
     ScalarNode,
@@ -18,8 +18,14 @@ from detector.rules.file.parameters import GIVEN, NAME, NAME_FORM, is_taken, rea
 from detector.rules.file.template import read_template
 from detector.rules.file.version import book_version, versioned
 from detector.rules.language.checker import Checker, first_token
+from detector.rules.language.diagnostics import (
+    Diagnostic,
+    Diagnostics,
+    Place,
+    RulesError,
+    suggestion,
+)
 from detector.rules.language.lexer import ExpressionError
-from detector.rules.language.mistakes import Mistake, Mistakes, Place, RulesError, suggestion
 from detector.rules.language.syntax import MAX_DEPTH, Syntax, parse
 from detector.rules.language.tree import (
     Binary,
@@ -32,7 +38,7 @@ from detector.rules.language.tree import (
     Rulebook,
     Slot,
 )
-from detector.rules.language.walk import currencies, size_and_depth, with_window
+from detector.rules.language.tree_queries import currencies, size_and_depth, with_window
 
 __all__ = ["RulesError", "load", "load_file", "read_text"]
 
@@ -77,24 +83,24 @@ def load(text: str, name: str = "rules.yaml") -> Rulebook:
     Raises:
         RulesError: there are mistakes in it.
     """
-    mistakes = Mistakes(name)
+    mistakes = Diagnostics(name)
     rulebook = _rulebook(read_nodes(text, name), mistakes)
     mistakes.raise_any()
     return rulebook
 
 
 def _unreadable(path: Path, message: str) -> RulesError:
-    return RulesError(str(path), [Mistake(Place(1, 1), message)])
+    return RulesError(str(path), [Diagnostic(Place(1, 1), message)])
 
 
-def _rulebook(node: YamlNode, mistakes: Mistakes) -> Rulebook:
+def _rulebook(node: YamlNode, mistakes: Diagnostics) -> Rulebook:
     given = fields(node, "a rules file", ["format", "rules"], [], mistakes)
     if "format" in given:
         format_ = scalar(given["format"], "format", mistakes)
         if format_ and format_.text != _FORMAT:
             mistakes.add(format_.place, f'format is "{format_.text}", it must be {_FORMAT}')
     rules: dict[str, Rule] = {}
-    case_reader = CaseReader(mistakes)
+    case_reader = InlineTestReader(mistakes)
     for each in listed(given["rules"], "rules", mistakes) if "rules" in given else ():
         rule = _RuleReader(each, case_reader, mistakes).rule()
         if rule.name in rules:
@@ -119,7 +125,7 @@ def _size(rule: Rule) -> tuple[int, int]:
     return when + sum(size for size, _ in given.values()), depth
 
 
-def _require_small(rules: Iterable[Rule], place: Place, mistakes: Mistakes) -> None:
+def _require_small(rules: Iterable[Rule], place: Place, mistakes: Diagnostics) -> None:
     known = [*rules]
     number = number_of_nodes(known)
     if number > MAX_NODES:
@@ -134,7 +140,9 @@ def _require_small(rules: Iterable[Rule], place: Place, mistakes: Mistakes) -> N
 class _RuleReader:
     """Reads one rule. What it gives is of use only when there is no mistake in the end."""
 
-    def __init__(self, node: YamlNode, case_reader: CaseReader, mistakes: Mistakes) -> None:
+    def __init__(
+        self, node: YamlNode, case_reader: InlineTestReader, mistakes: Diagnostics
+    ) -> None:
         self._place = node.place
         self._mistakes = mistakes
         self._case_reader = case_reader

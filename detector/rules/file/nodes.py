@@ -23,7 +23,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from detector.rules.language.mistakes import Mistakes, Place, suggestion
+from detector.rules.language.diagnostics import Diagnostics, Place, suggestion
 
 MAX_BYTES = 256 << 10
 _MAX_DEPTH = 16
@@ -87,23 +87,25 @@ def read_nodes(text: str, name: str) -> YamlNode:
     Raises:
         RulesError: the text is too large, is no YAML, or has what a rules file can't have.
     """
-    mistakes = Mistakes(name)
+    mistakes = Diagnostics(name)
     if len(text.encode(errors="replace")) > MAX_BYTES:
-        mistakes.give_up(Place(1, 1), f"the file is larger than {MAX_BYTES >> 10} KiB")
+        mistakes.fail(Place(1, 1), f"the file is larger than {MAX_BYTES >> 10} KiB")
     try:
         root = _Reader(text, mistakes).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = _at(mark) if mark else Place(1, 1)
-        mistakes.give_up(place, f"no YAML: {_problem(error)}")
+        mistakes.fail(place, f"no YAML: {_problem(error)}")
     except yaml.reader.ReaderError as error:
         place = _place_at(text, error.position)
-        mistakes.give_up(place, "no YAML: a character that it can't have")
+        mistakes.fail(place, "no YAML: a character that it can't have")
     mistakes.raise_any()
     return root
 
 
-def pairs(node: YamlNode, what: str, mistakes: Mistakes) -> Iterator[tuple[ScalarNode, YamlNode]]:
+def pairs(
+    node: YamlNode, what: str, mistakes: Diagnostics
+) -> Iterator[tuple[ScalarNode, YamlNode]]:
     """The keys and values of a mapping, the first of equal keys."""
     if not isinstance(node, MappingNode):
         mistakes.add(node.place, f"{what} must have keys and values, such as a: 1")
@@ -119,7 +121,11 @@ def pairs(node: YamlNode, what: str, mistakes: Mistakes) -> Iterator[tuple[Scala
 
 
 def fields(
-    node: YamlNode, what: str, required: Iterable[str], optional: Iterable[str], mistakes: Mistakes
+    node: YamlNode,
+    what: str,
+    required: Iterable[str],
+    optional: Iterable[str],
+    mistakes: Diagnostics,
 ) -> dict[str, YamlNode]:
     """The values of a mapping by their keys, which must be known ones."""
     known = {*required, *optional}
@@ -136,7 +142,7 @@ def fields(
     return found
 
 
-def listed(node: YamlNode, what: str, mistakes: Mistakes) -> tuple[YamlNode, ...]:
+def listed(node: YamlNode, what: str, mistakes: Diagnostics) -> tuple[YamlNode, ...]:
     """The values of a list, of which there must be one at least."""
     if not isinstance(node, SequenceNode) or not node.values:
         mistakes.add(node.place, f"{what} must be a list, of one at least")
@@ -144,7 +150,7 @@ def listed(node: YamlNode, what: str, mistakes: Mistakes) -> tuple[YamlNode, ...
     return node.values
 
 
-def scalar(node: YamlNode, what: str, mistakes: Mistakes) -> ScalarNode | None:
+def scalar(node: YamlNode, what: str, mistakes: Diagnostics) -> ScalarNode | None:
     """A value without parts, which must not be empty."""
     if isinstance(node, ScalarNode) and node.text.strip():
         return node
@@ -155,7 +161,7 @@ def scalar(node: YamlNode, what: str, mistakes: Mistakes) -> ScalarNode | None:
 class _Reader:
     """Makes nodes from YAML's events; what is wrong but understood is noted on the way."""
 
-    def __init__(self, text: str, mistakes: Mistakes) -> None:
+    def __init__(self, text: str, mistakes: Diagnostics) -> None:
         self._text = text
         self._mistakes = mistakes
         self._loader: Any = yaml.SafeLoader(text)  # its methods have no types
@@ -163,7 +169,7 @@ class _Reader:
     def document(self) -> YamlNode:
         self._next()  # the stream begins
         if not isinstance(self._next(), DocumentStartEvent):
-            self._mistakes.give_up(Place(1, 1), "the file is empty")
+            self._mistakes.fail(Place(1, 1), "the file is empty")
         root = self._node(self._next(), 0)
         self._next()  # the document ends
         following = self._next()
@@ -174,7 +180,7 @@ class _Reader:
     def _node(self, event: Event, depth: int) -> YamlNode:
         place = _place(event)
         if depth > _MAX_DEPTH:
-            self._mistakes.give_up(place, f"nested too deeply; the limit is {_MAX_DEPTH}")
+            self._mistakes.fail(place, f"nested too deeply; the limit is {_MAX_DEPTH}")
         self._require_plain(event, place)
         if isinstance(event, MappingStartEvent):
             return MappingNode(place, tuple(self._pairs(depth)))
@@ -207,7 +213,7 @@ class _Reader:
             return cast("Event", self._loader.get_event())
         except (ValueError, OverflowError):  # of chr and int, which the parser calls
             place = _at(self._loader.get_mark())
-            self._mistakes.give_up(place, "no YAML: an escape or a number that is out of range")
+            self._mistakes.fail(place, "no YAML: an escape or a number that is out of range")
 
     def _require_plain(self, event: Event, place: Place) -> None:
         quote = "in a text that begins so, put quotes around it"

@@ -3,10 +3,10 @@
 import re
 from decimal import Decimal
 
-from detector.rules.file.cases import CURRENCY
+from detector.rules.file.inline_tests import CURRENCY
 from detector.rules.file.nodes import MappingNode, ScalarNode, YamlNode, pairs, scalar
+from detector.rules.language.diagnostics import Diagnostics
 from detector.rules.language.features import FEATURES
-from detector.rules.language.mistakes import Mistakes
 from detector.rules.language.tree import Kind, Param
 from detector.rules.language.values import (
     DURATION_FORM,
@@ -28,7 +28,7 @@ _RESERVED = re.compile(
 _FORMS = f'a whole number, a number such as 2.5, {DURATION_FORM}, or money such as {{"*": 900}}'
 
 
-def read_params(node: YamlNode, mistakes: Mistakes) -> dict[str, tuple[ScalarNode, Param]]:
+def read_params(node: YamlNode, mistakes: Diagnostics) -> dict[str, tuple[ScalarNode, Param]]:
     """The parameters by name, each with its key. One that is wrong, which has been noted, gets a
     value of the type that it looks like, so that expressions can be checked nevertheless."""
     found = {}
@@ -46,7 +46,7 @@ def is_taken(name: str) -> bool:
     return name in FEATURES or name in GIVEN or _RESERVED.fullmatch(name) is not None
 
 
-def _check_name(key: ScalarNode, mistakes: Mistakes) -> None:
+def _check_name(key: ScalarNode, mistakes: Diagnostics) -> None:
     name = key.text
     if not NAME.fullmatch(name):
         mistakes.add(key.place, f'"{name}" is no name for a parameter: {NAME_FORM}')
@@ -54,7 +54,7 @@ def _check_name(key: ScalarNode, mistakes: Mistakes) -> None:
         mistakes.add(key.place, f'"{name}" is taken; a parameter needs another name')
 
 
-def _money(node: MappingNode, mistakes: Mistakes) -> dict[str, Decimal]:
+def _money(node: MappingNode, mistakes: Diagnostics) -> dict[str, Decimal]:
     amounts = {}
     for key, value in pairs(node, "money", mistakes):
         if key.text != "*" and not CURRENCY.fullmatch(key.text):
@@ -66,7 +66,7 @@ def _money(node: MappingNode, mistakes: Mistakes) -> dict[str, Decimal]:
     return amounts
 
 
-def _amount(node: YamlNode, mistakes: Mistakes) -> Decimal:
+def _amount(node: YamlNode, mistakes: Diagnostics) -> Decimal:
     found = scalar(node, "money", mistakes)
     amount = read_money(found.text) if found else None
     if found and amount is None:
@@ -74,7 +74,7 @@ def _amount(node: YamlNode, mistakes: Mistakes) -> Decimal:
     return amount or Decimal(0)
 
 
-def _number(name: str, node: YamlNode, mistakes: Mistakes) -> Param:
+def _number(name: str, node: YamlNode, mistakes: Diagnostics) -> Param:
     found = scalar(node, f"parameter {name}", mistakes)
     text = found.text if found else "0"
     readings = (

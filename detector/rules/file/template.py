@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 
 from detector.rules.file.nodes import ScalarNode
-from detector.rules.language.mistakes import Mistakes, suggestion
+from detector.rules.language.diagnostics import Diagnostics, suggestion
 from detector.rules.language.tree import Slot
 
 _SLOTS = ("observed", "threshold", "currency", "amount", "source", "target")
@@ -13,7 +13,7 @@ _ONE_LINE = re.compile(r"[^\x00-\x1f\x7f\x85\u2028\u2029]{1,500}")
 
 
 def read_template(
-    found: ScalarNode, params: Collection[str], mistakes: Mistakes
+    found: ScalarNode, params: Collection[str], mistakes: Diagnostics
 ) -> tuple[str | Slot, ...]:
     """The sentence in parts: text, and slots, which name a parameter or something of the hit.
     `{{` and `}}` stand for braces."""

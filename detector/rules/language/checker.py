@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import NoReturn, TypeVar, cast
 
 from detector.rules.language import operators
+from detector.rules.language.diagnostics import suggestion
 from detector.rules.language.features import FEATURES, Argument
 from detector.rules.language.lexer import ExpressionError, Token, string_value
-from detector.rules.language.mistakes import suggestion
 from detector.rules.language.syntax import Atom, Call, Infix, Listing, Prefix, Syntax, Ternary
 from detector.rules.language.tree import (
     Binary,
@@ -28,6 +28,7 @@ from detector.rules.language.tree import (
     Type,
     Unary,
 )
+from detector.rules.language.tree_queries import constant
 from detector.rules.language.values import (
     MONEY_FORM,
     read_double,
@@ -35,7 +36,6 @@ from detector.rules.language.values import (
     read_int,
     read_money,
 )
-from detector.rules.language.walk import constant
 
 _NUMERALS = {"int", "double", "duration"}
 _Number = TypeVar("_Number", int, float)

@@ -150,7 +150,7 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class InlineTest:
     """An inline test: payments in offset order, repeats written out."""
 
     name: str
@@ -170,7 +170,7 @@ class Rule:
     when: Node
     reason: tuple[str | Slot, ...]
     source: str
-    tests: tuple[Case, ...]
+    tests: tuple[InlineTest, ...]
     version: str
     line: int
     window_ms: int | None  # the longest that it looks at; None for a rule without one

@@ -7,9 +7,9 @@ from decimal import Decimal
 from detector.domain.money import digits
 from detector.rules.language.expression import expression_text
 from detector.rules.language.tree import Binary, Kind, Node, Param, Rule, Rulebook
+from detector.rules.language.tree_queries import parts, windows, with_parts, with_window
 from detector.rules.language.values import duration_text
-from detector.rules.language.walk import parts, windows, with_parts, with_window
-from detector.rules.tools.proof import Engine, rule_failures
+from detector.rules.tools.test_results import Engine, rule_failures
 
 _BOUNDS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 _HUNDREDTH = Decimal("0.01")

@@ -63,7 +63,7 @@ rules:
 @dataclass(frozen=True)
 class Figures:
     """Of a number of payments, by accounts with a history: CPU microseconds a payment of all rules,
-    what five further conditions add, and what writing the reasons of the hits adds; the share of
+    what five further conditions add, and what writing the reasons of the matches adds; the share of
     payments that any rule fired on."""
 
     accounts: int
@@ -89,12 +89,12 @@ def time_rules(
     with _without_garbage_collection():
         for chunk in _chunks(simulation, accounts * PAYMENTS_A_DAY * _HISTORY // 24):
             for each in (plain, more):
-                each.judge(chunk, names)
+                each.evaluate(chunk, names)
         plain.begin()
         more.begin()
         for number, chunk in enumerate(_chunks(simulation, payments)):
             for each in (plain, more) if number % 2 else (more, plain):
-                each.judge(chunk, names)
+                each.evaluate(chunk, names)
                 each.reason(chunk, names)
     return Figures(
         accounts=accounts,
@@ -102,7 +102,7 @@ def time_rules(
         rules_us=plain.us(plain.judging_s),
         further_us=more.us(more.judging_s) - plain.us(plain.judging_s),
         reasons_us=plain.us(plain.reasoning_s),
-        hits_share=plain.hits / plain.payments,
+        hits_share=plain.matches / plain.payments,
     )
 
 
@@ -132,17 +132,17 @@ class _Timed:
         self.begin()
 
     def begin(self) -> None:
-        self.payments = self.hits = 0
+        self.payments = self.matches = 0
         self.judging_s = self.reasoning_s = 0.0
 
     def us(self, seconds: float) -> float:
         """Microseconds a payment."""
         return seconds / self.payments * 1e6
 
-    def judge(self, chunk: Payments, names: Sequence[bytes]) -> None:
+    def evaluate(self, chunk: Payments, names: Sequence[bytes]) -> None:
         """As the detector's loop does: finds the account, judges, keeps what fired."""
         accounts, new = self._accounts, self._rules.layout.new
-        known, judge = accounts.get, self._rules.judges[_CURRENCY]
+        known, evaluate = accounts.get, self._rules.evaluators[_CURRENCY]
         found = self._found = []
         sources, targets = (
             [names[account] for account in column] for column in (chunk.sources, chunk.targets)
@@ -153,20 +153,20 @@ class _Timed:
                 account = known(source)
                 if account is None:
                     account = accounts[source] = new(time_ms, _CURRENCY, 0)
-                hits = judge(account, time_ms, cents, target, _CURRENCY, source)
-                if hits:
-                    found.append((row, hits))
+                matches = evaluate(account, time_ms, cents, target, _CURRENCY, source)
+                if matches:
+                    found.append((row, matches))
         self.payments += len(sources)
-        self.hits += len(found)
+        self.matches += len(found)
 
     def reason(self, chunk: Payments, names: Sequence[bytes]) -> None:
         """What is written on those of the last chunk that rules fired on."""
         verdict, accounts = self._rules.verdict, self._accounts
         with _timing(self._reasoned):
-            for row, hits in self._found:
+            for row, matches in self._found:
                 source, target = names[chunk.sources[row]], names[chunk.targets[row]]
                 payment = Payment(chunk.times_ms[row], chunk.cents[row], _CURRENCY, source, target)
-                verdict(hits, payment, accounts[source])
+                verdict(matches, payment, accounts[source])
 
     def _judged(self, seconds: float) -> None:
         self.judging_s += seconds

@@ -9,7 +9,7 @@ from rules_builders import a_book, a_rule, a_rule_text
 from detector.rules.file.loading import load_file
 from detector.rules.language.tree import Rule
 from detector.rules.tools.mutation import all_mutants, mutants
-from detector.rules.tools.proof import failures, number_of_tests
+from detector.rules.tools.test_results import failures, number_of_tests
 
 SHIPPED = Path(__file__).parents[3] / "detector" / "rules.yaml"
 

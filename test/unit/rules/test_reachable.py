@@ -8,7 +8,7 @@ from rules_builders import a_book, a_file, a_rule_text
 
 from detector.rules.file.loading import RulesError, load, load_file
 from detector.rules.tools.reachable import require_enough_events
-from detector.rules.tools.trial import proven
+from detector.rules.tools.test_runner import validated
 from detector.service.published import Published
 
 
@@ -56,9 +56,9 @@ def test_inline_tests_are_run_with_as_many_payments_as_are_kept() -> None:
     rule = a_rule_text(
         observed="sum(1h)", threshold="7", tests=[{"name": "seven", "payments": payments}]
     )
-    proven(a_book(rule), "my.yaml", max_events=7)
+    validated(a_book(rule), "my.yaml", max_events=7)
     with pytest.raises(RulesError, match="does not fire"):
-        proven(a_book(rule), "my.yaml", max_events=6)
+        validated(a_book(rule), "my.yaml", max_events=6)
 
 
 def test_published_rules_are_refused_by_a_detector_that_keeps_too_few() -> None:

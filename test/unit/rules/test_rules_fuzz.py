@@ -18,8 +18,8 @@ from detector.rules.file.loading import MAX_NODES, RulesError, load, number_of_n
 from detector.rules.language.features import FEATURES, Argument
 from detector.rules.language.operators import BINARY
 from detector.rules.language.tree import Kind, Mode, Rulebook
+from detector.rules.tools.test_runner import validated
 from detector.rules.tools.timing import all_active
-from detector.rules.tools.trial import proven
 
 PAYMENTS = 1_000
 NODE_SIZE, FRAME_SIZE = 250, 2_000  # characters of code for a node, and around all
@@ -31,7 +31,7 @@ SHIPPED_TEXT = SHIPPED.read_text().replace("mode: shadow", "mode: active")
 def usable(text: str) -> Rulebook | None:
     """What a file says, or None where it is refused; any other error is the test's."""
     try:
-        return proven(load(text, "my.yaml"), "my.yaml")
+        return validated(load(text, "my.yaml"), "my.yaml")
     except RulesError as error:
         said = str(error).split("\n")
     assert all(line.startswith("my.yaml:") for line in said)
@@ -61,9 +61,9 @@ def judge_some(rules: Rules) -> None:
         amount = dice.choice((0, 1, 500, 90_000, dice.randrange(100_000), 10**12))
         account = accounts.get(source) or rules.layout.new(time_ms, currency, 0)
         accounts[source] = account
-        hits = rules.judges[currency](account, time_ms, amount, target, currency, source)
-        if hits:
-            rules.verdict(hits, Payment(time_ms, amount, currency, source, target), account)
+        matches = rules.evaluators[currency](account, time_ms, amount, target, currency, source)
+        if matches:
+            rules.verdict(matches, Payment(time_ms, amount, currency, source, target), account)
 
 
 def fuzz(examples: int) -> Callable[[Any], Any]:

@@ -4,7 +4,7 @@ import pytest
 from rules_builders import a_book, a_rule_text, paid
 from rules_oracle import Record, judge
 
-from detector.rules.tools.proof import Finding
+from detector.rules.tools.test_results import Finding
 
 HOUR = 3_600_000
 

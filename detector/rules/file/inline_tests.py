@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from detector.rules.file.nodes import YamlNode, fields, listed, scalar
-from detector.rules.language.mistakes import Mistakes
-from detector.rules.language.tree import Case, Payment
+from detector.rules.language.diagnostics import Diagnostics
+from detector.rules.language.tree import InlineTest, Payment
 from detector.rules.language.values import DURATION_FORM, MONEY_FORM, read_duration, read_money
 
 CURRENCY = re.compile("[A-Z]{3}")
@@ -17,17 +17,17 @@ _DEFAULTS = {"source": "account", "target": "payee", "currency": "USD"}
 _OPTIONAL = {*_DEFAULTS, "repeat", "every", "fires", "reason"}
 
 
-class CaseReader:
+class InlineTestReader:
     """Reads the tests of all rules of one file. What is wrong goes to `mistakes`; what is given
     back is of use only when there is none in the end."""
 
-    def __init__(self, mistakes: Mistakes) -> None:
+    def __init__(self, mistakes: Diagnostics) -> None:
         self._mistakes = mistakes
         self._payments = 0
 
-    def cases(self, node: YamlNode) -> tuple[Case, ...]:
+    def cases(self, node: YamlNode) -> tuple[InlineTest, ...]:
         """The tests that a list holds."""
-        found: dict[str, Case] = {}
+        found: dict[str, InlineTest] = {}
         for each in listed(node, "tests", self._mistakes):
             case = self._case(each)
             if case.name in found:
@@ -35,14 +35,14 @@ class CaseReader:
             found[case.name] = case
         return tuple(found.values())
 
-    def _case(self, node: YamlNode) -> Case:
+    def _case(self, node: YamlNode) -> InlineTest:
         given = fields(node, "a test", ["name", "payments"], [], self._mistakes)
         payments: list[Payment] = []
         if "payments" in given:
             for each in listed(given["payments"], "payments", self._mistakes):
                 payments += self._repeated(each)
         name = self._text(given, "name") or f"on line {node.place.line}"
-        return Case(name, tuple(payments), node.place.line)
+        return InlineTest(name, tuple(payments), node.place.line)
 
     def _repeated(self, node: YamlNode) -> Iterator[Payment]:
         given = fields(node, "a payment", ["at", "amount"], _OPTIONAL, self._mistakes)

@@ -39,7 +39,7 @@ class View:
         self._code = code_of(currency)
         self.idle_ms = max(0, time_ms - account[LAST])
         mixed = account.mixed
-        its_own = (
+        own = (
             account[NUMBER : SQUARES + 1]
             if mixed is None
             else (mixed.statistics.get(self._code, (0, 0, 0)))
@@ -47,7 +47,7 @@ class View:
         self.number: int
         self.total: int
         self.squares: int
-        self.number, self.total, self.squares = its_own
+        self.number, self.total, self.squares = own
 
     def seen(self, target: bytes) -> bool:
         """Whether the target is among those paid last."""
@@ -71,14 +71,14 @@ class View:
     def remember(self, amount: int, target: bytes) -> None:
         """The payment becomes an earlier one: the last step."""
         account, layout = self._account, self._layout
-        its_own = (self.number + 1, self.total + amount, self.squares + amount * amount)
+        own = (self.number + 1, self.total + amount, self.squares + amount * amount)
         if account.mixed is not None:
-            account.mixed.statistics[self._code] = its_own
+            account.mixed.statistics[self._code] = own
         else:
             try:
-                account[NUMBER : SQUARES + 1] = array("q", its_own)
+                account[NUMBER : SQUARES + 1] = array("q", own)
             except OverflowError:
-                layout.outgrow(account, its_own)
+                layout.move_to_extra(account, own)
         account[LAST] = max(account[LAST], self._time_ms)
         layout.remember(account, (payee_of(target),))
         if len(account) > layout.full:

@@ -50,7 +50,7 @@ def resolved(rule: Rule, currency: str) -> object:
 # -- expressions
 
 
-def followed(rule: Rule) -> set[int]:
+def running_sums(rule: Rule) -> set[int]:
     """The windows whose sum or count has to be known at every payment."""
     found: set[int] = set()
     for node in (rule.when, rule.observed, rule.threshold):
@@ -149,7 +149,7 @@ class Writer:
 _OF_THE_RECORD = {"amount", "currency", "source", "target"}
 
 
-class Careful(Writer):
+class SlowPath(Writer):
     """For any payment: asks a `View`."""
 
     _PLAIN: Mapping[str, str] = {
@@ -165,7 +165,7 @@ class Careful(Writer):
         return plain or f"view.{node.name}({', '.join(map(self.write, node.arguments))})"
 
 
-class Fast(Writer):
+class FastPath(Writer):
     """For a payment at its account's end, which has one currency."""
 
     _PLAIN: Mapping[str, str] = {

@@ -71,7 +71,7 @@ _decoder = json.JSONDecoder(
 )
 
 
-def read_with_care(value: bytes) -> tuple[str, str, Decimal, str] | Unreadable:
+def read_strictly(value: bytes) -> tuple[str, str, Decimal, str] | Unreadable:
     """Source, target, amount and currency of a transaction that is written in whatever way JSON
     allows; or why the value is none."""
     fields = _object(value)

@@ -16,7 +16,7 @@ class Place(NamedTuple):
     column: int
 
 
-class Mistake(NamedTuple):
+class Diagnostic(NamedTuple):
     """One thing that is wrong."""
 
     place: Place
@@ -27,7 +27,7 @@ class RulesError(ValueError):
     """A rules file that can't be used. Its text has a line `file:line:column: message` for each
     mistake, in the file's order."""
 
-    def __init__(self, name: str, mistakes: Iterable[Mistake]) -> None:
+    def __init__(self, name: str, mistakes: Iterable[Diagnostic]) -> None:
         self.mistakes = tuple(sorted(set(mistakes)))
         lines = [
             f"{clean(name)}:{place.line}:{place.column}: {what}" for place, what in self.mistakes
@@ -41,17 +41,17 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
-class Mistakes:
+class Diagnostics:
     """What has been found wrong in a file so far."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._found: list[Mistake] = []
+        self._found: list[Diagnostic] = []
 
     def add(self, place: Place, message: str) -> None:
-        self._found.append(Mistake(place, _on_one_line(message)))
+        self._found.append(Diagnostic(place, _on_one_line(message)))
 
-    def give_up(self, place: Place, message: str) -> NoReturn:
+    def fail(self, place: Place, message: str) -> NoReturn:
         """
         Raises:
             RulesError: with this mistake and those before.

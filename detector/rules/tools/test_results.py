@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from detector.domain.money import digits, in_words, minor_units
-from detector.rules.language.tree import Case, Kind, Payment, Rule, Rulebook
+from detector.domain.money import digits, format_amount, minor_units
+from detector.rules.language.tree import InlineTest, Kind, Payment, Rule, Rulebook
 from detector.rules.language.values import duration_text
 
 
@@ -30,7 +30,7 @@ class Failure:
     """A payment of an inline test that came out otherwise than expected."""
 
     rule: Rule
-    case: Case
+    case: InlineTest
     number: int  # of the payment, from 1, repeats counted
     finding: Finding
 
@@ -53,8 +53,8 @@ class Failure:
         if finding.observed is None or finding.threshold is None:
             return "it does not apply, or could not be worked out"
         currency = self.case.payments[self.number - 1].currency
-        observed = _in_words(self.rule, finding.observed, currency)
-        threshold = _in_words(self.rule, finding.threshold, currency)
+        observed = _format(self.rule, finding.observed, currency)
+        threshold = _format(self.rule, finding.threshold, currency)
         return f"observed {observed}, threshold {threshold}"
 
 
@@ -85,7 +85,7 @@ def amount_of(payment: Payment) -> int:
     return minor_units(payment.amount, payment.currency)
 
 
-def _in_words(rule: Rule, value: float, currency: str) -> str:
+def _format(rule: Rule, value: float, currency: str) -> str:
     """What a rule observed, exactly and with its unit."""
     if rule.observed.type is Kind.DURATION:
         return duration_text(int(value))
@@ -94,4 +94,4 @@ def _in_words(rule: Rule, value: float, currency: str) -> str:
     if not float(value).is_integer():
         return f"{value / 10 ** digits(currency)} {currency}"
     sign = "-" if value < 0 else ""
-    return f"{sign}{in_words(abs(int(value)), currency)} {currency}"
+    return f"{sign}{format_amount(abs(int(value)), currency)} {currency}"

@@ -10,11 +10,11 @@ from detector.rules.engine.account import Account
 from detector.rules.engine.compiler import Hit, Program
 from detector.rules.engine.reasons import Payment as Judged
 from detector.rules.engine.reasons import Reasons
-from detector.rules.language.mistakes import Mistake, Place, RulesError
+from detector.rules.language.diagnostics import Diagnostic, Place, RulesError
 from detector.rules.language.tree import Mode, Payment, Rule, Rulebook
-from detector.rules.language.walk import currencies
-from detector.rules.tools.proof import Failure, Finding, amount_of, failures
+from detector.rules.language.tree_queries import currencies
 from detector.rules.tools.reachable import require_enough_events
+from detector.rules.tools.test_results import Failure, Finding, amount_of, failures
 
 _NO_CURRENCY = "XXX"  # of ISO 4217, for a transaction without one
 _MAX_EVENTS = 100_000  # the setting's largest value
@@ -33,7 +33,7 @@ def compiled(
     return [trial.finding(payment) for payment in payments]
 
 
-def proven(book: Rulebook, name: str, max_events: int = _MAX_EVENTS) -> Rulebook:
+def validated(book: Rulebook, name: str, max_events: int = _MAX_EVENTS) -> Rulebook:
     """The book, whose inline tests hold where `max_events` payments are kept of an account, and
     whose code and reasons can all be made; `name` is what messages call it.
 
@@ -55,7 +55,7 @@ def _make_all(book: Rulebook) -> None:
     program = Program(active, _MAX_EVENTS)
     reasons = Reasons(program.rules)
     for currency in (*currencies(book.rules), _NO_CURRENCY):
-        program.judge(currency)
+        program.evaluator(currency)
         payment = Judged(0, 1, currency.encode(), b"source", b"target")
         for place in program.applicable(currency):
             reasons.as_json((place,), [(place, 1, 1)], payment)
@@ -67,7 +67,7 @@ class TestFailed(RulesError):
     __test__ = False  # of ours, not of pytest's
 
     def __init__(self, name: str, failure: Failure) -> None:
-        super().__init__(name, [Mistake(Place(failure.case.line, 1), "a test fails")])
+        super().__init__(name, [Diagnostic(Place(failure.case.line, 1), "a test fails")])
         self.args = (clean(failure.describe(name)),)
 
 
@@ -86,11 +86,11 @@ class _Trial:
         told = self._program.outcomes(
             self._account(self._told, payment), payment.at_ms, amount, target, currency, source
         )
-        account, judge = self._account(self._judged, payment), self._program.judge(currency)
-        hits = judge(account, payment.at_ms, amount, target, currency.encode(), source)
-        if hits:
-            _, observed, threshold = hits[0]
-            return Finding(True, observed, threshold, self._text(hits, seen))  # noqa: FBT003
+        account, evaluate = self._account(self._judged, payment), self._program.evaluator(currency)
+        matches = evaluate(account, payment.at_ms, amount, target, currency.encode(), source)
+        if matches:
+            _, observed, threshold = matches[0]
+            return Finding(True, observed, threshold, self._text(matches, seen))  # noqa: FBT003
         _, _, observed, threshold = told[0] if told else (None, None, None, None)
         return Finding(False, observed, threshold, None)  # noqa: FBT003
 
@@ -101,6 +101,6 @@ class _Trial:
             accounts[payment.source] = known
         return known
 
-    def _text(self, hits: Sequence[Hit], payment: Judged) -> str:
-        (reason,) = json.loads(self._reasons.as_json((0,), hits, payment))
+    def _text(self, matches: Sequence[Hit], payment: Judged) -> str:
+        (reason,) = json.loads(self._reasons.as_json((0,), matches, payment))
         return str(reason["text"])
