@@ -7,7 +7,7 @@ from kafka_batch._client.reader import PartitionReader
 from kafka_batch._client.selftest import RecordCodec, whole_batches
 from kafka_batch._client.topics import TopicLimits, create_topics, describe_topics
 from kafka_batch._records.batch import Batch, KeyValues, PlainBatch
-from kafka_batch._records.codec import (
+from kafka_batch._records.bodies import (
     NO_TIMESTAMP,
     Header,
     HeaderBlock,
@@ -17,7 +17,8 @@ from kafka_batch._records.codec import (
     encode_body,
     read_headers,
 )
-from kafka_batch._records.uniform import RowMask, RowsInText
+from kafka_batch._records.row_mask import RowMask
+from kafka_batch._records.uniform import RowsInText
 from kafka_batch._stream.stream import IDLE_WAIT_MS, Observer, Stream
 from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
 from kafka_batch.errors import (

@@ -20,8 +20,10 @@ from kafka.structs import TopicPartition
 
 from kafka_batch._client.client import Consumer
 from kafka_batch._records.batch import Batch, EncodedBatch, KeyValues, PlainBatch, UniformBatch
-from kafka_batch._records.codec import decode, decode_key_values, wrapped_timestamp
-from kafka_batch._records.uniform import parse_uniform
+from kafka_batch._records.decoding import decode
+from kafka_batch._records.key_values import decode_key_values
+from kafka_batch._records.uniform_parsing import parse_uniform
+from kafka_batch._records.varints import wrapped_timestamp
 
 _MARK = "of topic "
 _METADATA_TIMEOUT_S = 4.0

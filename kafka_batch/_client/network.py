@@ -24,7 +24,7 @@ from kafka.protocol.metadata import MetadataRequest
 from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecordBatch
 
-from kafka_batch._records.codec import read_name
+from kafka_batch._records.bodies import read_name
 
 _PROBE_S = 2.0
 _FURTHER_S = 0.1  # so long are the slower ones waited for

@@ -15,8 +15,10 @@ from kafka.structs import TopicPartition
 
 from kafka_batch._client.client import Producer, never
 from kafka_batch._records.batch import Batch
-from kafka_batch._records.codec import HeaderBlock, Record, append_headers, encode, encode_body
-from kafka_batch._records.uniform import MAX_RECORDS, count_within, select
+from kafka_batch._records.bodies import HeaderBlock, Record, append_headers, encode_body
+from kafka_batch._records.encoding import encode
+from kafka_batch._records.row_mask import count_within, select
+from kafka_batch._records.uniform_format import MAX_RECORDS
 
 _MAX_FRONT_BYTES: int = DefaultRecordBatchBuilder.MAX_RECORD_OVERHEAD
 _MANY_BATCHES = 8
@@ -89,7 +91,7 @@ class RecordBodies:
     def write(
         self, buffer: bytearray, first: int, stop: int, base_timestamp: int, first_delta: int
     ) -> None:
-        """By `codec.encode`."""
+        """By `encode`."""
         bodies, timestamps = self._bodies[first:stop], self._timestamps[first:stop]
         buffer += encode(bodies, timestamps, base_timestamp, first_delta)
 

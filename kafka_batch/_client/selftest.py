@@ -16,7 +16,7 @@ from kafka.structs import TopicPartition
 
 from kafka_batch._client.consumer import WholeBatches
 from kafka_batch._client.producer import RecordBodies, fill
-from kafka_batch._records.codec import Record, encode_body
+from kafka_batch._records.bodies import Record, encode_body
 
 _BATCH_BYTES = 1 << 20
 _PARTITION = TopicPartition("self-test", 0)

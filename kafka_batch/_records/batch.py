@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
-from kafka_batch._records import codec
-from kafka_batch._records.codec import Columns, Headers
+from kafka_batch._records.bodies import Headers, encode_body, read_headers, read_keys
+from kafka_batch._records.decoding import Columns
 from kafka_batch._records.uniform import UniformRecords
 
 
@@ -103,7 +103,7 @@ class PlainBatch(_FromColumns):
 
     @cached_property
     def bodies(self) -> Sequence[bytes]:
-        return list(map(codec.encode_body, self.keys, self.values, self.headers))
+        return list(map(encode_body, self.keys, self.values, self.headers))
 
 
 class UniformBatch:
@@ -141,7 +141,7 @@ class UniformBatch:
 
     @cached_property
     def keys(self) -> Sequence[bytes | None]:
-        return codec.read_keys(self.bodies)
+        return read_keys(self.bodies)
 
     @cached_property
     def headers(self) -> Sequence[Headers]:
@@ -175,8 +175,8 @@ class EncodedBatch(_FromColumns):
 
     @cached_property
     def keys(self) -> Sequence[bytes | None]:
-        return codec.read_keys(self.bodies)
+        return read_keys(self.bodies)
 
     @cached_property
     def headers(self) -> Sequence[Headers]:
-        return [()] * len(self) if self.headerless else list(map(codec.read_headers, self.bodies))
+        return [()] * len(self) if self.headerless else list(map(read_headers, self.bodies))

@@ -7,186 +7,32 @@ is copied as it is: only the deltas are rewritten, in place. That takes less tha
 takes record by record. Whatever is not uniform is left to `codec`, which reads and writes the same.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache, partial
-from itertools import accumulate, chain, compress, islice, pairwise, repeat
-from operator import itemgetter, le
+from itertools import accumulate, pairwise, repeat
+from operator import itemgetter
 from struct import Struct
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-from kafka_batch._records import codec
-from kafka_batch._records.codec import HeaderBlock, is_dense, is_key_size, size_at
-
-_T = TypeVar("_T")
-
-_MOST = 1 << 13  # from here on, a number takes more than two bytes
-_MIN_RECORDS, MAX_RECORDS = 16, _MOST  # of a batch: deltas of two bytes can be written in place
-_MAX_SEGMENTS = 8
-_MIN_SIZE, _MAX_SIZE = 64, 255  # of a record, so that sizes are bytes
-_MAX_STAMP = 3  # bytes of a timestamp delta: up to 17 minutes
-_LENGTH_SIZE = 2  # bytes of a record's length, and of its value's
-_STAMP = _LENGTH_SIZE + 1  # where it begins: the attributes take a byte
-_MIN_FRONT = _STAMP + 2
-_END_SIZE = 2
-_SHORT_DELTAS = 1 << 6  # take one byte
-
-_SIZES = bytes(range(_MIN_SIZE, _MAX_SIZE - _END_SIZE + 1))
-_WITH_END = bytes(range(_END_SIZE, 256)) + bytes(_END_SIZE)  # by a size without it
-_HIGH = bytes(128) + b"\1" * 128  # by a varint's byte, whether more follow
-_ODD = b"\0\1" * 128  # by its first byte, whether it is negative
-
-
-def _two_bytes(numbers: Iterable[int]) -> tuple[bytes, bytes]:
-    """The first bytes, and the second, of numbers as varints of two bytes."""
-    its = [*numbers]
-    return bytes(n << 1 & 127 | 128 for n in its), bytes(n >> 6 & 127 for n in its)
-
-
-# The bytes of offset deltas by their place, by how many they are.
-_DELTAS = {1: (bytes(range(0, 128, 2)),), 2: _two_bytes(range(MAX_RECORDS))}
-_LENGTHS = [*map(codec.varint, range(_MOST))]
-_WORDS = [int.from_bytes(encoded, "little") for encoded in _LENGTHS]
-_FORMS = {1: "B", 2: "H"}  # what writes a word, by how many bytes it is
-
-
-class RowMask(Sequence[int]):
-    """Rows of a batch, in their order: all of so many, but those that are excluded. To choose by it
-    takes a third of what it takes by their list."""
-
-    def __init__(self, count: int, excluded: Iterable[int]) -> None:
-        self._kept = bytearray(b"\1") * count
-        for row in excluded:
-            self._kept[row] = 0
-
-    def __len__(self) -> int:
-        return self._kept.count(1)
-
-    def __iter__(self) -> Iterator[int]:
-        return compress(range(len(self._kept)), self._kept)
-
-    def __getitem__(self, at: Any) -> Any:
-        return [*self][at]
-
-    def apply(self, column: Iterable[_T]) -> list[_T]:
-        """What of a column is in these rows."""
-        return [*compress(column, self._kept)]
-
-    def rank(self, row: int) -> int:
-        """How many of them come before the row."""
-        return self._kept.count(1, 0, row)
-
-
-def select(column: Sequence[_T], rows: Sequence[int]) -> Sequence[_T]:
-    """What of a column is in these rows."""
-    if isinstance(rows, RowMask):
-        return rows.apply(column)
-    return itemgetter(*rows)(column) if len(rows) > 1 else [column[row] for row in rows]
-
-
-def _is_sorted(rows: Sequence[int]) -> bool:
-    """Whether rows are in their order."""
-    if isinstance(rows, RowMask) or not rows:
-        return True
-    return rows[0] >= 0 and all(map(le, rows, islice(rows, 1, None)))
-
-
-def count_within(ends: Sequence[int], first: int, room: int, growth: int) -> int:
-    """How many of the records that end there, in bytes from zero on, are before `first` or fit
-    behind it, where each grows."""
-    return first + bisect_right(
-        range(1, len(ends) - first),
-        room,
-        key=lambda taken: ends[first + taken] - ends[first] + taken * growth,
-    )
-
-
-class _Segment(NamedTuple):
-    """Rows in a row whose timestamp deltas take as many bytes, and whose offset deltas do."""
-
-    first: int
-    end: int
-    stamp_size: int
-    delta_size: int
-
-    @property
-    def prefix(self) -> int:
-        """Bytes before the body."""
-        return _STAMP + self.stamp_size + self.delta_size
-
-
-def parse_uniform(
-    encoded: bytes, count: int, base_offset: int, last_offset: int, base_timestamp: int
-) -> "UniformRecords | None":
-    """Takes apart a batch's records as `codec.decode` does, where they are uniform.
-
-    None where they are not: keys are of several lengths, some record has headers, a value has less
-    than 64 bytes or more than 200 or so, or another last byte, a timestamp is before the batch's
-    first, there are too few records, offsets are missing, or these bytes are no such records.
-    """
-    if not _MIN_RECORDS <= count <= min(MAX_RECORDS, len(encoded) // _MIN_FRONT):
-        return None
-    if not is_dense(count, base_offset, last_offset, base_timestamp):
-        return None
-    key_size = encoded[_STAMP + size_at(encoded, _STAMP) + 1]
-    end = encoded[-_END_SIZE:]
-    records = encoded.split(end)
-    if records.pop() or len(records) != count or not is_key_size(key_size) or end[-1]:
-        return None
-    try:
-        sizes = bytes(map(len, records))
-    except ValueError:  # one is larger than a byte can say
-        return None
-    if sizes.translate(None, _SIZES):  # there are others
-        return None
-    sizes = sizes.translate(_WITH_END)
-    middle = 1 + (key_size >> 1) + _LENGTH_SIZE
-    read = _segments(records, sizes, key_size, middle)
-    return UniformRecords(encoded, records, sizes, base_timestamp, middle, *read) if read else None
-
-
-def _segments(
-    records: Sequence[bytes], sizes: bytes, key_size: int, middle: int
-) -> tuple[list[_Segment], Sequence[int]] | None:
-    """The segments, with the timestamp deltas of all rows, zigzag-encoded; None where before some
-    value stands something else than must be there."""
-    segments: list[_Segment] = []
-    timestamp_deltas: list[Sequence[int]] = []
-    first = 0
-    while first < len(records):
-        read = _segment_from(first, records, sizes, key_size, middle)
-        if read is None or len(segments) == _MAX_SEGMENTS:
-            return None
-        segment, its = read
-        segments.append(segment)
-        timestamp_deltas.append(its)
-        first = segment.end
-    return segments, _in_a_row(timestamp_deltas)
-
-
-def _segment_from(
-    first: int, all_records: Sequence[bytes], sizes: bytes, key_size: int, middle: int
-) -> tuple[_Segment, Sequence[int]] | None:
-    """As `_segments`, of the one that begins there."""
-    delta_size, bound = (1, _SHORT_DELTAS) if first < _SHORT_DELTAS else (2, MAX_RECORDS)
-    records = all_records[first:bound]
-    stamp_size = size_at(records[0], _STAMP)
-    if stamp_size > _MAX_STAMP:
-        return None
-    shape = _shape(stamp_size, delta_size, middle)
-    size = shape.head
-    heads = b"".join(map(itemgetter(slice(size)), records))
-    stamps = [heads[at::size] for at in range(_STAMP, _STAMP + stamp_size)]
-    ends = [column.translate(_HIGH).find(0) for column in stamps[:-1]]
-    ends.append(stamps[-1].translate(_HIGH).find(1))
-    count = min((end for end in ends if end >= 0), default=len(records))
-    heads, stamps = heads[: count * size], [column[:count] for column in stamps]
-    end = first + count
-    is_negative = stamps[0].translate(_ODD).find(1) >= 0
-    if is_negative or shape.columns(heads) != shape.expected(sizes, first, end, key_size):
-        return None
-    return _Segment(first, end, stamp_size, delta_size), _encoded_deltas(stamps)
+from kafka_batch._records.bodies import HeaderBlock
+from kafka_batch._records.encoding import encode
+from kafka_batch._records.row_mask import RowMask, count_within, is_sorted, select
+from kafka_batch._records.uniform_format import (
+    END_SIZE,
+    FORMS,
+    LENGTH_SIZE,
+    LENGTHS,
+    MAX_RECORDS,
+    MAX_SIZE,
+    MIN_PREFIX,
+    SHORT_DELTAS,
+    STAMP,
+    TWO_BYTE_LIMIT,
+    WORDS,
+    Segment,
+)
 
 
 class RowsInText(NamedTuple):
@@ -202,7 +48,7 @@ class UniformRecords:
     """A batch's records as they are encoded. What they end with is the same for all, and stands
     nowhere else in them: a value's last byte, and the zero that counts headers."""
 
-    max_body_size = _MAX_SIZE
+    max_body_size = MAX_SIZE
 
     def __init__(
         self,
@@ -211,13 +57,13 @@ class UniformRecords:
         sizes: bytes,
         base_timestamp: int,
         middle: int,
-        segments: Sequence[_Segment],
+        segments: Sequence[Segment],
         timestamp_deltas: Sequence[int],
     ) -> None:
         """The records lack their end; the sizes don't. `middle` is how many bytes of a body stand
         before its value. Timestamp deltas are zigzag-encoded."""
         self.encoded = encoded
-        self.end = encoded[-_END_SIZE:]
+        self.end = encoded[-END_SIZE:]
         self._records = records
         self._base = base_timestamp
         self._middle = middle
@@ -280,17 +126,17 @@ class UniformRecords:
     ) -> "UniformSelection | None":
         """The chosen rows, with headers for each or none; None where a record gets too large, or
         rows are not in their order."""
-        if not _is_sorted(rows):
+        if not is_sorted(rows):
             return None
         records, end = select(self._records, rows), self.end
         sizes: Sequence[int] = select(self._sizes, rows)
         if extra_headers:
             last, none = end[:1], end[1:]
             counted = [block or none for block in extra_headers]
-            if _MAX_SIZE + max(map(len, counted)) >= _MOST:
+            if MAX_SIZE + max(map(len, counted)) >= TWO_BYTE_LIMIT:
                 return None
             records = [
-                _LENGTHS[len(its := record[_LENGTH_SIZE:] + last + headers)] + its
+                LENGTHS[len(its := record[LENGTH_SIZE:] + last + headers)] + its
                 for record, headers in zip(records, counted, strict=True)
             ]
             end, sizes = b"", [*map(len, records)]
@@ -316,7 +162,7 @@ class UniformSelection:
         sizes: Sequence[int],
         timestamp_deltas: Sequence[int],
         latest: int,
-        segments: Sequence[_Segment],
+        segments: Sequence[Segment],
         base_timestamp: int,
     ) -> None:
         """The records lack this end; the sizes don't. Timestamp deltas are zigzag-encoded, and none
@@ -338,7 +184,7 @@ class UniformSelection:
 
     def count_fitting(self, first: int, room: int, prefix: int) -> int:
         """Where the rows from `first` on end that fit."""
-        growth, count = prefix - _MIN_FRONT, len(self) - first
+        growth, count = prefix - MIN_PREFIX, len(self) - first
         if sum(self._sizes[first:] if first else self._sizes) + count * growth <= room:
             return first + count
         return count_within(self._ends, first, room, growth)
@@ -362,15 +208,15 @@ class UniformSelection:
     def write(
         self, buffer: bytearray, first: int, stop: int, base_timestamp: int, first_delta: int
     ) -> None:
-        """As `codec.encode`, of the rows from `first` up to `stop`."""
+        """As `encode`, of the rows from `first` up to `stop`."""
         behind = first_delta - first
         for segment in self._segments:
             row, end = max(first, segment.first), min(stop, segment.end)
-            for run in _split_at_delta_size(row, end, _SHORT_DELTAS - behind):
+            for run in _split_at_delta_size(row, end, SHORT_DELTAS - behind):
                 self._write(buffer, *run, segment, base_timestamp, behind)
 
     def _write(
-        self, buffer: bytearray, first: int, stop: int, segment: _Segment, base: int, behind: int
+        self, buffer: bytearray, first: int, stop: int, segment: Segment, base: int, behind: int
     ) -> None:
         """Of rows that are in one segment, and will be."""
         records, timestamp_deltas = self._records[first:stop], self._encoded_deltas[first:stop]
@@ -380,18 +226,16 @@ class UniformSelection:
             stop + behind,
             self._end,
         )
-        delta_size, shift = 1 if end_delta <= _SHORT_DELTAS else 2, self._base - base
+        delta_size, shift = 1 if end_delta <= SHORT_DELTAS else 2, self._base - base
         fits = delta_size == segment.delta_size and end_delta <= MAX_RECORDS
         if not fits or (shift and not self._take(segment.stamp_size, timestamp_deltas, shift)):
             bodies = [record[prefix:] + end for record in records]
-            buffer += codec.encode(
-                bodies, _timestamps(timestamp_deltas, self._base), base, first_delta
-            )
+            buffer += encode(bodies, _timestamps(timestamp_deltas, self._base), base, first_delta)
             return
-        form, at = _FORMS[delta_size], len(buffer) + prefix - delta_size
-        columns: list[Iterable[int]] = [_WORDS[first_delta:end_delta]]
+        form, at = FORMS[delta_size], len(buffer) + prefix - delta_size
+        columns: list[Iterable[int]] = [WORDS[first_delta:end_delta]]
         if shift:
-            form, at = _FORMS[segment.stamp_size] + form, len(buffer) + _STAMP
+            form, at = FORMS[segment.stamp_size] + form, len(buffer) + STAMP
             columns.insert(0, _shifted(timestamp_deltas, shift, segment.stamp_size))
         buffer += end.join(records)
         buffer += end
@@ -399,10 +243,10 @@ class UniformSelection:
         deque(map(Struct("<" + form).pack_into, repeat(buffer), places, *columns), maxlen=0)
 
     def _take(self, size: int, timestamp_deltas: Sequence[int], shift: int) -> bool:
-        """Whether timestamp deltas take so many bytes once they are shifted, and are `_WORDS`."""
-        if size not in _FORMS:
+        """Whether timestamp deltas take so many bytes once they are shifted, and are `WORDS`."""
+        if size not in FORMS:
             return False
-        least, end = (0, _SHORT_DELTAS) if size == 1 else (_SHORT_DELTAS, _MOST)
+        least, end = (0, SHORT_DELTAS) if size == 1 else (SHORT_DELTAS, TWO_BYTE_LIMIT)
         if least <= shift and (self._latest >> 1) + shift < end:  # all of the batch do
             return True
         return (
@@ -415,10 +259,10 @@ def _shifted(timestamp_deltas: Sequence[int], shift: int, size: int) -> Sequence
     """The words of timestamp deltas that are shifted, and take so many bytes."""
     if size == 1:
         return bytes(timestamp_deltas).translate(_shift_by(2 * shift))
-    return [_WORDS[(zigzag >> 1) + shift] for zigzag in timestamp_deltas]
+    return [WORDS[(zigzag >> 1) + shift] for zigzag in timestamp_deltas]
 
 
-@lru_cache(_SHORT_DELTAS)
+@lru_cache(SHORT_DELTAS)
 def _shift_by(number: int) -> bytes:
     return bytes(max(0, min(255, byte + number)) for byte in range(256))
 
@@ -428,62 +272,6 @@ def _split_at_delta_size(first: int, stop: int, longer: int) -> Iterator[tuple[i
     for row, end in ((first, min(stop, longer)), (max(first, longer), stop)):
         if row < end:
             yield row, end
-
-
-class _Shape(NamedTuple):
-    """How records look before their value, whose fields there have certain sizes.
-
-    `head` is how many bytes that are. `lengths` has, by a record's size, both bytes of its length,
-    and of its value's.
-    """
-
-    stamp_size: int
-    delta_size: int
-    head: int
-    lengths: tuple[bytes, ...]
-
-    def columns(self, heads: bytes) -> list[bytes]:
-        """What stands in so many heads, by its place: all but timestamp deltas and keys."""
-        delta, head = _STAMP + self.stamp_size, self.head
-        places = (0, 1, 2, *range(delta, delta + self.delta_size + 1), head - 2, head - 1)
-        return [heads[at::head] for at in places]
-
-    def expected(self, sizes: bytes, first: int, end: int, key_size: int) -> list[bytes]:
-        """What must stand there."""
-        its = sizes[first:end]
-        length, more, value, value_more = map(its.translate, self.lengths)
-        deltas = [column[first:end] for column in _DELTAS[self.delta_size]]
-        keys = bytes((key_size,)) * len(its)
-        return [length, more, bytes(len(its)), *deltas, keys, value, value_more]
-
-
-@lru_cache(1 << 8)
-def _shape(stamp_size: int, delta_size: int, middle: int) -> _Shape:
-    head = _STAMP + stamp_size + delta_size + middle
-    sizes = range(_MAX_SIZE + 1)
-    of_record = _two_bytes(size - _LENGTH_SIZE for size in sizes)
-    of_value = _two_bytes(size - head - 1 for size in sizes)
-    return _Shape(stamp_size, delta_size, head, (*of_record, *of_value))
-
-
-def _encoded_deltas(stamps: Sequence[bytes]) -> Sequence[int]:
-    """Timestamp deltas, zigzag-encoded, from the bytes of their varints by their place."""
-    low, *more = stamps
-    if not more:
-        return low
-    if len(more) == 1:
-        return [one & 127 | two << 7 for one, two in zip(low, *more, strict=True)]
-    return [
-        one & 127 | (two & 127) << 7 | three << 14
-        for one, two, three in zip(low, *more, strict=True)
-    ]
-
-
-def _in_a_row(timestamp_deltas: Sequence[Sequence[int]]) -> Sequence[int]:
-    """Those of all segments: bytes where they are no larger."""
-    if all(isinstance(its, bytes) for its in timestamp_deltas):
-        return b"".join(map(bytes, timestamp_deltas))
-    return [*chain.from_iterable(timestamp_deltas)]
 
 
 def _timestamps(timestamp_deltas: Sequence[int], base: int) -> list[int]:

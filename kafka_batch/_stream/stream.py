@@ -22,7 +22,7 @@ from kafka_batch._client.client import never
 from kafka_batch._client.consumer import BatchConsumer, RawBatch
 from kafka_batch._client.producer import BatchProducer
 from kafka_batch._records.batch import Batch
-from kafka_batch._records.codec import HeaderBlock, Record
+from kafka_batch._records.bodies import HeaderBlock, Record
 from kafka_batch.config import Guarantee, StreamConfig
 from kafka_batch.errors import (
     RecoverableError,

@@ -7,7 +7,7 @@ from typing import TypeVar
 from corpus.records import RECORDS, SENT_MS, Odd
 from generator.transactions import Transactions
 from kafka_batch import Record
-from kafka_batch._records.codec import read_name
+from kafka_batch._records.bodies import read_name
 
 _SMALL = 10_000  # bytes: larger ones would fill a stream with themselves
 _CHUNK_SIZE = 1_000

@@ -24,7 +24,8 @@ from kafka.errors import MessageSizeTooLargeError
 
 from detector.wire.headers import VERDICT_HEADERS
 from kafka_batch import NO_TIMESTAMP, Record
-from kafka_batch._records.codec import encode, encode_body
+from kafka_batch._records.bodies import encode_body
+from kafka_batch._records.encoding import encode
 
 FRAUD_HEADERS = {"judged", "rules", "reasons", "rules_version"}
 NOTES = {"judged", "shadow_rules", "rules_version", "history"}  # a verdict of either kind may have

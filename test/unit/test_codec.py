@@ -16,7 +16,11 @@ from kafka_batch import Batch, HeaderBlock, Record
 from kafka_batch._client import selftest
 from kafka_batch._client.consumer import WholeBatches
 from kafka_batch._client.producer import RecordBodies, fill
-from kafka_batch._records import codec
+from kafka_batch._records.bodies import Header, append_headers, encode_body
+from kafka_batch._records.decoding import decode
+from kafka_batch._records.encoding import encode
+from kafka_batch._records.key_values import decode_key_values
+from kafka_batch._records.varints import VARINTS, read_varint
 
 PARTITION = TopicPartition("in", 3)
 NO_COMPRESSION, GZIP, SNAPPY, LZ4, ZSTD = range(5)
@@ -150,7 +154,7 @@ def test_the_client_reads_what_is_written_here_as_what_it_writes(
     for record in records[:already]:
         builder.append(*record)
     rest = records[already:]
-    bodies = [codec.encode_body(*record[1:]) for record in rest]
+    bodies = [encode_body(*record[1:]) for record in rest]
     if rest:
         assert fill(builder, ROOM, RecordBodies([record[0] for record in rest], bodies)) == len(
             rest
@@ -167,17 +171,17 @@ any_time = st.sampled_from([-(2**63), -1, 0, 2**63 - 1]) | st.integers(-(2**63),
 def test_timestamps_further_apart_than_64_bits_come_back(
     times: list[int], *, skipped: bool
 ) -> None:
-    bodies = [codec.encode_body(b"k", b"v" * 90, ())] * len(times)
-    encoded = codec.encode(bodies, times, times[0], 0)
+    bodies = [encode_body(b"k", b"v" * 90, ())] * len(times)
+    encoded = encode(bodies, times, times[0], 0)
     last = len(times) - 1 + skipped
-    assert codec.decode(encoded, len(times), 0, last, times[0]).timestamps == times
+    assert decode(encoded, len(times), 0, last, times[0]).timestamps == times
 
 
 @given(records=batches, size=st.integers(60, 3_000))
 @settings(deadline=None)
 def test_a_batch_takes_what_fits_and_at_least_one_record(records: list[Record], size: int) -> None:
     times = [record[0] for record in records]
-    bodies = [codec.encode_body(*record[1:]) for record in records]
+    bodies = [encode_body(*record[1:]) for record in records]
     done, read = 0, []
     while done < len(records):
         builder, before = MemoryRecordsBuilder(2, 0, size), done
@@ -192,21 +196,21 @@ def test_a_batch_that_was_sent_takes_no_more() -> None:
     builder = MemoryRecordsBuilder(2, 0, ROOM)
     builder.append(0, b"k", b"v", [])
     builder.close()
-    assert fill(builder, ROOM, RecordBodies([0], [codec.encode_body(b"k", b"v", ())])) == 0
+    assert fill(builder, ROOM, RecordBodies([0], [encode_body(b"k", b"v", ())])) == 0
 
 
 @given(records=batches, extra=headers, batch_knows=st.booleans())
 @settings(deadline=None)
 def test_headers_are_appended_to_those_that_are_there(
-    records: list[Record], extra: list[codec.Header], *, batch_knows: bool
+    records: list[Record], extra: list[Header], *, batch_knows: bool
 ) -> None:
     (batch,) = fetched(written(records))
     block = HeaderBlock.of(extra)
     assert block.decoded() == extra
     for body, (_, key, value, own) in zip(batch.bodies, records, strict=True):
         headerless = batch_knows and batch.headerless
-        longer = codec.append_headers(body, block, headerless=headerless)
-        assert longer == codec.encode_body(key, value, [*own, *extra])
+        longer = append_headers(body, block, headerless=headerless)
+        assert longer == encode_body(key, value, [*own, *extra])
 
 
 @given(records=batches, gaps=st.lists(st.integers(1, 300_000), min_size=80, max_size=80))
@@ -283,19 +287,19 @@ def test_a_byte_that_changed_on_the_way_is_noticed(at: int) -> None:
 @pytest.mark.parametrize("records", [b"", b"\xd0", b"\xd0\x01\x00", b"\xff" * 99, b"\x00" * 200])
 def test_bytes_that_are_no_records_are_refused(records: bytes) -> None:
     with pytest.raises(ValueError, match=r"record|varint"):
-        codec.decode(records, 2, 0, 1, 0)
+        decode(records, 2, 0, 1, 0)
     with pytest.raises(ValueError, match=r"record|varint"):
-        codec.decode_key_values(records, 2)
+        decode_key_values(records, 2)
 
 
 def test_bits_past_the_64th_are_dropped_as_the_broker_does() -> None:
-    assert codec.read_varint(b"\xff" * 9 + b"\x7f", 0) == (-(2**63), 10)
+    assert read_varint(b"\xff" * 9 + b"\x7f", 0) == (-(2**63), 10)
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_numbers_of_every_size_come_back(number: int) -> None:
-    encoded = codec._varints[number]
-    assert codec.read_varint(b"?" + encoded, 1) == (number, 1 + len(encoded))
+    encoded = VARINTS[number]
+    assert read_varint(b"?" + encoded, 1) == (number, 1 + len(encoded))
 
 
 def test_this_version_of_the_client_has_whole_batches() -> None:

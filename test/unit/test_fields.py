@@ -11,9 +11,9 @@ from detector.wire.payments import read_payments
 from detector.wire.strict_reader import Unreadable
 from detector.wire.transaction import Amounts, Transaction, parse, read_fields
 from kafka_batch import Batch, PlainBatch, encode_body
-from kafka_batch._records import codec
 from kafka_batch._records.batch import UniformBatch
-from kafka_batch._records.uniform import parse_uniform
+from kafka_batch._records.encoding import encode
+from kafka_batch._records.uniform_parsing import parse_uniform
 
 
 def value_of(amount: str, currency: str = "USD") -> bytes:
@@ -116,7 +116,7 @@ long_hostile = st.sampled_from(
 def alike_batch_of(values: Sequence[bytes], key_size: int = 12, step_ms: int = 0) -> Batch:
     count = len(values)
     bodies = [encode_body(b"k" * key_size, value, ()) for value in values]
-    encoded = codec.encode(bodies, [n * step_ms for n in range(count)], 0, 0)
+    encoded = encode(bodies, [n * step_ms for n in range(count)], 0, 0)
     uniform = parse_uniform(encoded, count, 0, count - 1, 0)
     assert uniform
     return UniformBatch("in", 0, 0, range(count), uniform)

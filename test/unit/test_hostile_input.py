@@ -18,7 +18,9 @@ from detector.wire.strict_reader import Unreadable
 from detector.wire.transaction import Transaction, _parse_strictly, parse
 from kafka_batch import NO_TIMESTAMP, Batch
 from kafka_batch._records.batch import EncodedBatch, PlainBatch
-from kafka_batch._records.codec import decode, encode, encode_body
+from kafka_batch._records.bodies import encode_body
+from kafka_batch._records.decoding import decode
+from kafka_batch._records.encoding import encode
 
 ONE_RULE, TEN_RULES = of_large_amounts(900), shipped()
 NOW_MS = 1_800_000_000_000

@@ -15,8 +15,8 @@ from detector.service.routing import Limits, Routed, route
 from detector.wire.headers import VERDICT_HEADERS
 from kafka_batch import NO_TIMESTAMP, Batch, Headers, PlainBatch, TopicLimits, record_size
 from kafka_batch._records.batch import UniformBatch
-from kafka_batch._records.codec import encode
-from kafka_batch._records.uniform import parse_uniform
+from kafka_batch._records.encoding import encode
+from kafka_batch._records.uniform_parsing import parse_uniform
 
 RULES = of_large_amounts(900)
 NOW_MS = 1_000_000_000

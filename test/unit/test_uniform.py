@@ -11,9 +11,12 @@ from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
 from kafka_batch import HeaderBlock, Record, RowMask, encode_body
 from kafka_batch._client.producer import fill
-from kafka_batch._records import codec
-from kafka_batch._records.codec import Columns, decode, encode
-from kafka_batch._records.uniform import UniformRecords, parse_uniform, select
+from kafka_batch._records.bodies import append_headers
+from kafka_batch._records.decoding import Columns, decode
+from kafka_batch._records.encoding import encode
+from kafka_batch._records.row_mask import select
+from kafka_batch._records.uniform import UniformRecords
+from kafka_batch._records.uniform_parsing import parse_uniform
 
 BASE_MS = 1_700_000_000_000
 _FRONT = 21  # bytes of a record before its value, about
@@ -224,7 +227,7 @@ def test_chosen_records_are_written_as_the_codec_writes_them(
     bodies = [columns.bodies[row] for row in rows]
     if blocks:
         bodies = [
-            codec.append_headers(body, block) if block else body
+            append_headers(body, block) if block else body
             for body, block in zip(bodies, blocks, strict=True)
         ]
     times = [columns.timestamps[row] for row in rows]
