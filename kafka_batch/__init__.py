@@ -1,10 +1,16 @@
 """Whole batches in and out of Kafka, on kafka-python, and the exactly-once stream over them."""
 
-from kafka_batch._client.client import Admin, Consumer, QuietRepeats
-from kafka_batch._client.consumer import BatchConsumer
-from kafka_batch._client.producer import BatchProducer, partition_of, record_size
+from kafka_batch._client.kafka_python_3_0.admin import Admin
+from kafka_batch._client.kafka_python_3_0.batch_consumer import BatchConsumer
+from kafka_batch._client.kafka_python_3_0.batch_producer import (
+    BatchProducer,
+    partition_of,
+    record_size,
+)
+from kafka_batch._client.kafka_python_3_0.consumer import Consumer
+from kafka_batch._client.kafka_python_3_0.log_filter import QuietRepeats
+from kafka_batch._client.kafka_python_3_0.selftest import RecordCodec, whole_batches
 from kafka_batch._client.reader import PartitionReader
-from kafka_batch._client.selftest import RecordCodec, whole_batches
 from kafka_batch._client.topics import TopicLimits, create_topics, describe_topics
 from kafka_batch._records.batch import Batch, KeyValues, PlainBatch
 from kafka_batch._records.bodies import (

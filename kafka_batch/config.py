@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from kafka_batch._client.selftest import RecordCodec, whole_batches
+from kafka_batch._client.kafka_python_3_0.selftest import RecordCodec, whole_batches
 
 _CLIENT = {
     "reconnect_backoff_max_ms": 1_000,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
-from kafka_batch._client.consumer import BatchConsumer, RawBatch
+from kafka_batch._client.kafka_python_3_0.batch_consumer import BatchConsumer, RawBatch
 from kafka_batch._records.batch import Batch, KeyValues
 from kafka_batch.errors import map_kafka_errors
 

@@ -15,7 +15,7 @@ from kafka.errors import (
     for_code,
 )
 
-from kafka_batch._client.client import Admin
+from kafka_batch._client.kafka_python_3_0.admin import Admin
 from kafka_batch.errors import (
     FatalError,
     RecoverableError,

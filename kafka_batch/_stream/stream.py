@@ -18,9 +18,9 @@ from kafka import AsyncConsumerRebalanceListener
 from kafka.errors import KafkaError, RebalanceInProgressError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
-from kafka_batch._client.client import never
-from kafka_batch._client.consumer import BatchConsumer, RawBatch
-from kafka_batch._client.producer import BatchProducer
+from kafka_batch._client.kafka_python_3_0.batch_consumer import BatchConsumer, RawBatch
+from kafka_batch._client.kafka_python_3_0.batch_producer import BatchProducer
+from kafka_batch._client.kafka_python_3_0.producer import never
 from kafka_batch._records.batch import Batch
 from kafka_batch._records.bodies import HeaderBlock, Record
 from kafka_batch.config import Guarantee, StreamConfig

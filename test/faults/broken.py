@@ -12,8 +12,9 @@ from kafka.net.compat import KafkaNetClient
 from detector.__main__ import main
 from detector.service.state import State
 from kafka_batch import StreamError, config
-from kafka_batch._client.client import Producer, QuietRepeats
-from kafka_batch._client.network import NonRaisingClient
+from kafka_batch._client.kafka_python_3_0.connections import NonRaisingClient
+from kafka_batch._client.kafka_python_3_0.log_filter import QuietRepeats
+from kafka_batch._client.kafka_python_3_0.producer import Producer
 from kafka_batch._stream import stream
 from kafka_batch._stream.stream import Stream
 from service_kit.shutdown import Shutdown

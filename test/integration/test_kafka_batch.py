@@ -43,8 +43,10 @@ from kafka_batch import (
     record_size,
     whole_batches,
 )
-from kafka_batch._client.client import Admin
-from kafka_batch._client.network import BulkTransport, NonRaisingClient, reachable_servers
+from kafka_batch._client.kafka_python_3_0.admin import Admin
+from kafka_batch._client.kafka_python_3_0.bootstrap import reachable_servers
+from kafka_batch._client.kafka_python_3_0.connections import NonRaisingClient
+from kafka_batch._client.kafka_python_3_0.transport import BulkTransport
 
 pytestmark = pytest.mark.usefixtures("record_codec")
 

@@ -14,7 +14,7 @@ from kafka.structs import TopicPartition
 from streaming import Told, forward_until
 
 from kafka_batch import BatchProducer, Stream, StreamConfig
-from kafka_batch._client.selftest import RecordCodec
+from kafka_batch._client.kafka_python_3_0.selftest import RecordCodec
 
 FEATURE = "transaction.version"
 MAX_EPOCHS = 32_000  # of the 32,767 that there are: the coordinator keeps some

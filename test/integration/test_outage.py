@@ -24,8 +24,8 @@ from kafka.errors import RequestTimedOutError
 
 from broker import Cluster
 from kafka_batch import RecoverableError, create_topics, describe_topics
-from kafka_batch._client.client import Admin
-from kafka_batch._client.network import NonRaisingClient
+from kafka_batch._client.kafka_python_3_0.admin import Admin
+from kafka_batch._client.kafka_python_3_0.connections import NonRaisingClient
 
 
 def topics_of(cluster: Cluster) -> Topics:

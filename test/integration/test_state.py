@@ -35,7 +35,7 @@ from detector.rules.language.tree import Rulebook
 from detector.service.memory import MANIFEST_KEY, Manifest
 from detector.wire.transaction import Transaction, parse
 from kafka_batch import BatchProducer, Record, StreamConfig, partition_of
-from kafka_batch._client.client import Admin
+from kafka_batch._client.kafka_python_3_0.admin import Admin
 
 ACCOUNTS = 40
 FAST = {"STATE_REPLAY_MAX": "300", "STATE_INTERVAL_MS": "200"}

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 import pytest
 from kafka.errors import KafkaConnectionError
 
-from kafka_batch._client.network import reachable_servers
+from kafka_batch._client.kafka_python_3_0.bootstrap import reachable_servers
 
 
 @contextmanager

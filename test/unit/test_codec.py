@@ -13,13 +13,14 @@ from kafka.record.util import calc_crc32c
 from kafka.structs import TopicPartition
 
 from kafka_batch import Batch, HeaderBlock, Record
-from kafka_batch._client import selftest
-from kafka_batch._client.consumer import WholeBatches
-from kafka_batch._client.producer import RecordBodies, fill
+from kafka_batch._client.kafka_python_3_0 import selftest
+from kafka_batch._client.kafka_python_3_0.batch_consumer import WholeBatches
+from kafka_batch._client.kafka_python_3_0.batch_producer import fill
 from kafka_batch._records.bodies import Header, append_headers, encode_body
 from kafka_batch._records.decoding import decode
 from kafka_batch._records.encoding import encode
 from kafka_batch._records.key_values import decode_key_values
+from kafka_batch._records.rows import RecordBodies
 from kafka_batch._records.varints import VARINTS, read_varint
 
 PARTITION = TopicPartition("in", 3)

@@ -40,7 +40,8 @@ from rulebooks import of_large_amounts
 from detector.service.metrics import Metrics
 from detector.service.routing import DeadLetter, Routed
 from kafka_batch import FatalError, HeaderBlock, RecoverableError, ShutdownTimeout
-from kafka_batch._client.client import Admin, QuietRepeats
+from kafka_batch._client.kafka_python_3_0.admin import Admin
+from kafka_batch._client.kafka_python_3_0.log_filter import QuietRepeats
 from kafka_batch.errors import describe_error, translate
 from service_kit.health import Heartbeat, check
 from service_kit.logs import LogFormat, set_up_logs

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
 from kafka_batch import HeaderBlock, Record, RowMask, encode_body
-from kafka_batch._client.producer import fill
+from kafka_batch._client.kafka_python_3_0.batch_producer import fill
 from kafka_batch._records.bodies import append_headers
 from kafka_batch._records.decoding import Columns, decode
 from kafka_batch._records.encoding import encode

@@ -4,8 +4,8 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, chain, islice
-from typing import Any, Protocol
+from itertools import chain, islice
+from typing import Any
 
 from kafka.partitioner import murmur2
 from kafka.producer.producer_batch import ProducerBatch
@@ -13,11 +13,11 @@ from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
-from kafka_batch._client.client import Producer, never
+from kafka_batch._client.kafka_python_3_0.producer import Producer, never
 from kafka_batch._records.batch import Batch
 from kafka_batch._records.bodies import HeaderBlock, Record, append_headers, encode_body
-from kafka_batch._records.encoding import encode
-from kafka_batch._records.row_mask import count_within, select
+from kafka_batch._records.row_mask import select
+from kafka_batch._records.rows import RecordBodies, Rows
 from kafka_batch._records.uniform_format import MAX_RECORDS
 
 _MAX_FRONT_BYTES: int = DefaultRecordBatchBuilder.MAX_RECORD_OVERHEAD
@@ -34,66 +34,6 @@ def record_size(body_size: int, extra_headers: HeaderBlock | None = None) -> int
     """The most bytes that a batch of this one record takes, by the size of its body, which a
     topic's max.message.bytes bounds (for a record that is not compressed)."""
     return _MAX_FRAME + body_size + len(extra_headers or b"")
-
-
-class Rows(Protocol):
-    """Records that are to be put into batches."""
-
-    def __len__(self) -> int: ...
-
-    def count_fitting(self, first: int, room: int, prefix: int) -> int:
-        """Where the rows from `first` on end that take at most so many bytes, if each has a prefix
-        of so many."""
-
-    def max_timestamp(self, first: int, stop: int) -> int:
-        """The latest timestamp of the rows from `first` up to `stop`."""
-
-    def base_timestamp_at(self, first: int) -> int:
-        """The base timestamp of a batch that begins with this row."""
-
-    def is_compatible_with(self, base_timestamp: int) -> bool:
-        """Whether a batch with this one is as good as a new one."""
-
-    def write(
-        self, buffer: bytearray, first: int, stop: int, base_timestamp: int, first_delta: int
-    ) -> None:
-        """Adds the rows from `first` up to `stop`, with offset deltas that rise from
-        `first_delta`."""
-
-
-class RecordBodies:
-    """`Rows` of which the bodies are known."""
-
-    def __init__(self, timestamps: Sequence[int], bodies: Sequence[bytes]) -> None:
-        self._ends = [*accumulate(map(len, bodies), initial=0)]
-        self._timestamps = timestamps
-        self._bodies = bodies
-
-    def __len__(self) -> int:
-        return len(self._bodies)
-
-    def count_fitting(self, first: int, room: int, prefix: int) -> int:
-        """By their bodies."""
-        return count_within(self._ends, first, room, prefix)
-
-    def max_timestamp(self, first: int, stop: int) -> int:
-        """That of what is given."""
-        return max(self._timestamps[first:stop])
-
-    def base_timestamp_at(self, first: int) -> int:
-        """The row's own timestamp."""
-        return self._timestamps[first]
-
-    def is_compatible_with(self, _base_timestamp: int) -> bool:
-        """Any batch is."""
-        return True
-
-    def write(
-        self, buffer: bytearray, first: int, stop: int, base_timestamp: int, first_delta: int
-    ) -> None:
-        """By `encode`."""
-        bodies, timestamps = self._bodies[first:stop], self._timestamps[first:stop]
-        buffer += encode(bodies, timestamps, base_timestamp, first_delta)
 
 
 class BatchProducer(Producer):

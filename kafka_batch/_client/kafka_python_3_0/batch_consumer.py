@@ -18,7 +18,7 @@ from kafka.errors import (
 from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
-from kafka_batch._client.client import Consumer
+from kafka_batch._client.kafka_python_3_0.consumer import Consumer
 from kafka_batch._records.batch import Batch, EncodedBatch, KeyValues, PlainBatch, UniformBatch
 from kafka_batch._records.decoding import decode
 from kafka_batch._records.key_values import decode_key_values

@@ -14,9 +14,10 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
-from kafka_batch._client.consumer import WholeBatches
-from kafka_batch._client.producer import RecordBodies, fill
+from kafka_batch._client.kafka_python_3_0.batch_consumer import WholeBatches
+from kafka_batch._client.kafka_python_3_0.batch_producer import fill
 from kafka_batch._records.bodies import Record, encode_body
+from kafka_batch._records.rows import RecordBodies
 
 _BATCH_BYTES = 1 << 20
 _PARTITION = TopicPartition("self-test", 0)
