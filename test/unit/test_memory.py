@@ -163,10 +163,10 @@ def test_of_those_saved_accounts_that_were_not_touched_since_a_restart_are_dropp
     pay(after, b"a", 2, time_ms=2_000)
     pay(after, b"c", 3, time_ms=3_000)
     assert all_saved(after, now_s=0)[-1] == (b"b", None)
-    assert (after.dropped, after.dropped_until, after.manifest().accounts) == (1, 1_000, 2)
+    assert (after.evicted, after.dropped_until, after.manifest().accounts) == (1, 1_000, 2)
     pay(after, b"d", 4, time_ms=4_000)
     assert all_saved(after, now_s=0)[-1] == (b"a", None)
-    assert (after.dropped, after.dropped_until, after.manifest().accounts) == (2, 2_000, 2)
+    assert (after.evicted, after.dropped_until, after.manifest().accounts) == (2, 2_000, 2)
 
 
 SUM_OF = """

@@ -65,7 +65,7 @@ _Writer = Callable[[Any, Any, Payment], str]
 # How values of one type are told, as places of an f-string: in JSON, where money is a string with
 # the currency's decimals and a duration in milliseconds, and in text for a person.
 _TOLD: Mapping[Type, tuple[str, str]] = {
-    Kind.MONEY: ('"{%s_in_words}"', "{%s_in_words}"),
+    Kind.MONEY: ('"{%s_formatted}"', "{%s_formatted}"),
     Kind.DURATION: ("{%s}", "{format_duration(%s)}"),
     Kind.INT: ("{%s}", "{%s}"),
 }
@@ -86,9 +86,9 @@ def _compiled(rule: Rule, currency: str) -> _Writer:
     for name, node in (("observed", rule.observed), ("threshold", rule.threshold)):
         places[name] = [place % name for place in _TOLD.get(node.type, _TOLD_OTHERWISE)]
         if isinstance(node, Parameter):
-            names[f"{name}_format"] = _fixed(node.name, rule, currency)
+            names[f"{name}_formatted"] = _fixed(node.name, rule, currency)
         elif node.type is Kind.MONEY:
-            lines.append(f"{name}_format = money({name})")
+            lines.append(f"{name}_formatted = money({name})")
     # Of the words in a reason, those that differ.
     differing = {
         "observed": places["observed"][1],
