@@ -45,6 +45,6 @@ def verdict_on(rules: Rules, transaction: Transaction, time_ms: int = 1_000) -> 
     """The verdict on an account's first transaction."""
     source, target, amount, currency = transaction
     account = rules.layout.new(time_ms, currency, 0)
-    hits = rules.judges[currency](account, time_ms, amount, target, currency, source)
+    matches = rules.evaluators[currency](account, time_ms, amount, target, currency, source)
     payment = Payment(time_ms, amount, currency, source, target)
-    return rules.verdict(hits, payment, account) if hits else INNOCENT
+    return rules.verdict(matches, payment, account) if matches else INNOCENT

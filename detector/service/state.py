@@ -1,8 +1,8 @@
 """The state of all partitions that this detector has: kept, saved with each commit, restored.
 
-The accounts of an input partition live in memory (`Memory`). With every commit those touched
+The accounts of an input partition live in memory (`Memory`). With every commit those used
 longest ago are written to the state topic, in the same Kafka transaction as outputs and offsets,
-and behind them a manifest that says what is written. Whoever is given a partition holds it, loads
+and behind them a manifest that says what is written. Whoever is given a partition pauses it, loads
 its accounts, reads the input again from the oldest use that was not saved up to the committed
 offset, without sending anything, and only then goes live: it then remembers what its predecessor
 did at that offset, to the record. Other partitions go on meanwhile.
@@ -10,6 +10,7 @@ did at that offset, to the record. Other partitions go on meanwhile.
 
 import time
 from collections.abc import Mapping, Sequence
+from enum import Enum, auto
 
 import msgspec
 import structlog
@@ -22,6 +23,15 @@ from kafka_batch import NO_TIMESTAMP, PartitionReader, Stream
 log = structlog.get_logger("detector")
 _MIN_PATIENCE_S, _MAX_PATIENCE_S = 1.0, 16.0
 _encode = msgspec.json.Encoder().encode
+
+
+class Phase(Enum):
+    """How far an assigned partition has come. Only a live one is read."""
+
+    WAITING = auto()  # for others to be restored, or for its committed offset to be known
+    RESTORING = auto()
+    STALLED = auto()  # restoring it has stalled; it is tried again, after the others
+    LIVE = auto()
 
 
 class State:
@@ -37,11 +47,10 @@ class State:
         self._rules = rules
         self._reader: PartitionReader | None = None
         self._restoring: Restoring | None = None
-        self._assigned: set[int] | None = None  # by the group, once it has
-        self._live: set[int] = set()  # of them, those that are read
-        self._stalled: dict[int, float] = {}  # by partition: when its restoring stalled last
-        # So long may nothing come; longer each time, since brokers may only be slow.
-        self._patience_s = _MIN_PATIENCE_S
+        self._has_joined = False
+        self._phases: dict[int, Phase] = {}  # by partition that the group assigned
+        self._stalled_at: dict[int, float] = {}  # by partition
+        self._patience_s = _MIN_PATIENCE_S  # stall time-out, doubled each time
         self.memories: dict[int, Memory] = {}  # by partition, those that are complete
 
     def memory(self, partition: int) -> Memory:
@@ -57,27 +66,30 @@ class State:
     @property
     def is_complete(self) -> bool:
         """Nothing is to be restored before the next rebalance."""
-        return self._config is None or self._assigned == self._live
+        if self._config is None:
+            return True
+        return self._has_joined and {*self._phases.values()} <= {Phase.LIVE}
 
     @property
     def is_progressing(self) -> bool:
         """A partition is being restored that has not stalled so far."""
-        return self._restoring is not None and self._restoring.partition not in self._stalled
+        return Phase.RESTORING in self._phases.values()
 
     def assigned(self, partitions: Sequence[int]) -> None:
         """The group gave these partitions, in place of others: what is not among them is dropped,
         and so is what is half restored."""
         self._restoring = None
-        self._assigned, self._live = {*partitions}, set()
-        self._stalled.clear()
+        self._has_joined = True
+        self._phases = dict.fromkeys(partitions, Phase.WAITING)
+        self._stalled_at.clear()
         self._patience_s = _MIN_PATIENCE_S
-        for gone in self.memories.keys() - self._assigned:
-            del self.memories[gone]
+        for revoked in self.memories.keys() - self._phases.keys():
+            del self.memories[revoked]
         if self._config is None:
             self.memories.clear()
 
     def restore(self, stream: Stream) -> None:
-        """A short turn of restoring the partitions that are held, one after the other.
+        """A short turn of restoring the partitions that are paused, one after the other.
 
         Raises:
             kafka_batch.FatalError: the state doesn't fit the input; an operator must say what now.
@@ -88,36 +100,45 @@ class State:
         if self._restoring is None:
             self._begin_one(stream, self._config)
         elif self._restoring.partition not in stream.paused_positions():
-            self._restoring = None  # a rebalance takes it: it may be another member's by now
+            self._restart_later()  # a rebalance takes it: it may be another member's by now
         elif self._restoring.step():
             done, self._restoring = self._restoring, None
             self.memories[done.partition] = done.memory
             log.info("restored", partition=done.partition, **done.figures())
-            self._release(stream, done.partition)
+            self._go_live(stream, done.partition)
         elif self._restoring.is_stalled:
-            self._stalled[self._restoring.partition] = time.monotonic()
+            self._phases[self._restoring.partition] = Phase.STALLED
+            self._stalled_at[self._restoring.partition] = time.monotonic()
             if len(stream.paused_positions()) > 1:
                 self._restoring = None  # others go first
                 self._patience_s = min(2 * self._patience_s, _MAX_PATIENCE_S)
 
     def _begin_one(self, stream: Stream, config: StateConfig) -> None:
-        held = stream.paused_positions()
-        for partition in sorted(held, key=lambda it: (self._stalled.get(it, 0.0), it)):
-            offset = held[partition]
+        paused = stream.paused_positions()
+        for partition in sorted(paused, key=lambda it: (self._stalled_at.get(it, 0.0), it)):
+            offset = paused[partition]
             memory = self.memories.get(partition)
             if memory is not None and memory.next_offset == offset:
-                self._release(stream, partition)  # nobody else had it meanwhile
+                self._go_live(stream, partition)  # nobody else had it meanwhile
                 continue
             self._reader = self._reader or PartitionReader(**config.reader)
             memory = Memory(self._rules.layout, self._bounds, source=stream.topic_id_tag)
             self._restoring = Restoring(
                 config, self._reader, self._rules, memory, partition, offset, self._patience_s
             )
+            if partition not in self._stalled_at:
+                self._phases[partition] = Phase.RESTORING
             return
 
-    def _release(self, stream: Stream, partition: int) -> None:
-        self._live.add(partition)
+    def _go_live(self, stream: Stream, partition: int) -> None:
+        self._phases[partition] = Phase.LIVE
         stream.resume(partition)
+
+    def _restart_later(self) -> None:
+        for partition, phase in self._phases.items():
+            if phase is Phase.RESTORING:
+                self._phases[partition] = Phase.WAITING
+        self._restoring = None
 
     def close(self) -> None:
         """Ends its connections."""
@@ -140,8 +161,8 @@ class State:
             stream.send(self._config.topic, partition, records)
 
     def switch(self, rules: Rules) -> None:
-        """Other rules are in force from the next record on."""
+        """Another rule set is current from the next record on."""
         for memory in self.memories.values():
             memory.switch(rules.layout)
-        self._restoring = None
+        self._restart_later()
         self._rules = rules

@@ -111,7 +111,7 @@ def defined(book: Rulebook, records: Sequence[Record], most: int) -> list[list[H
 
     return [
         [hit(place, its) for place, its in enumerate(findings) if its.fires]
-        for findings in rules_oracle.evaluator(book, records, most)
+        for findings in rules_oracle.judge(book, records, most)
     ]
 
 
