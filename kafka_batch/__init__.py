@@ -25,7 +25,8 @@ from kafka_batch._records.bodies import (
 )
 from kafka_batch._records.row_mask import RowMask
 from kafka_batch._records.uniform import RowsInText
-from kafka_batch._stream.stream import IDLE_WAIT_MS, Observer, Stream
+from kafka_batch._stream.observer import Observer
+from kafka_batch._stream.stream import IDLE_WAIT_MS, Stream
 from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
 from kafka_batch.errors import (
     FatalError,

@@ -85,7 +85,7 @@ class PartitionReader:
 
     @property
     def end(self) -> int:
-        """Behind the last record that was committed and follows none that is not."""
+        """The last stable offset."""
         with map_kafka_errors(None):
             return int(self._consumer.end_offsets([self._tp], _ASK_MS)[self._tp])
 

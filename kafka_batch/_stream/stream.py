@@ -12,17 +12,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
 
-from kafka import AsyncConsumerRebalanceListener
 from kafka.errors import KafkaError, RebalanceInProgressError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
-from kafka_batch._client.kafka_python_3_0.batch_consumer import BatchConsumer, RawBatch
-from kafka_batch._client.kafka_python_3_0.batch_producer import BatchProducer
+from kafka_batch._client.kafka_python_3_0.batch_consumer import RawBatch
 from kafka_batch._client.kafka_python_3_0.producer import never
 from kafka_batch._records.batch import Batch
 from kafka_batch._records.bodies import HeaderBlock, Record
+from kafka_batch._stream.observer import BeforeCommit, Observer
+from kafka_batch._stream.opening import open_clients
+from kafka_batch._stream.uncommitted import Uncommitted
 from kafka_batch.config import Guarantee, StreamConfig
 from kafka_batch.errors import (
     RecoverableError,
@@ -34,35 +34,12 @@ from kafka_batch.errors import (
 )
 
 IDLE_WAIT_MS = 500
-COMMITTING_WAIT_MS = 5.0  # at the least, while a commit runs that another one waits for
-_MAX_STAGED_BYTES = 8 << 20  # so far reading and judging run ahead of a commit
-_METADATA_TIMEOUT_S = 4.0
+COMMITTING_WAIT_MS = 5.0  # minimum wait while a commit runs and another one is due
+_MAX_STAGED_BYTES = 8 << 20  # how far reading and forwarding run ahead of a commit
 _COMMIT_TIMEOUT_S = 6.0  # within the Kafka transaction's own time-out
 _LOOKUP_S = 25.0  # where no network is, a name is looked up for 5 to 20 s (`man resolv.conf`)
 _SLICE_S = 0.2
-_HAND_OVER_TIMEOUT_S = 5.0  # no heartbeats meanwhile: well within the session
-
-
-class Observer(Protocol):
-    """Is told what became of a stream's records. Called from the thread that uses the stream, or
-    while it waits in `read` or `commit`."""
-
-    def committing(self) -> None:
-        """A commit begins, of all that was forwarded until now."""
-
-    def committed(self, seconds: float) -> None:
-        """The commit has ended, and all of it is visible; it took so long."""
-
-    def aborted(self) -> None:
-        """All forwarded that was not committed is void, and will be read again."""
-
-    def rebalanced(self, partitions: Sequence[int]) -> None:
-        """The group gave this member these partitions, in place of those it had."""
-
-
-BeforeCommit = Callable[[Mapping[int, int]], None]
-"""Is called as a commit begins, with the offset that each partition of the input will be committed
-at, to `send` what belongs to it: state, which is then as exact as the outputs."""
+_REVOKE_TIMEOUT_S = 5.0  # no heartbeats are sent meanwhile: well within the session
 
 
 class Stream:
@@ -76,7 +53,7 @@ class Stream:
                     stream.forward(batch, "out", range(len(batch)))
 
     Where there is more to read, a commit runs beside what the caller does. What is forwarded
-    meanwhile is kept, and sent in a Kafka transaction of its own once the commit has ended.
+    meanwhile is staged, and sent in a Kafka transaction of its own once the commit has ended.
     """
 
     def __init__(
@@ -99,11 +76,9 @@ class Stream:
         self._config = config
         self._observer = observer
         self._before_commit = before_commit
-        self._give_up_at = deadline_at
+        self._deadline_at = deadline_at
         self._fetched: deque[RawBatch] = deque()
-        self._caught_up = False
-        self._offsets: dict[TopicPartition, OffsetAndMetadata] = {}  # read, and yet to be committed
-        self._commit_at = 0.0
+        self._uncommitted = Uncommitted(config.commit_interval_ms)
         self._begun = False  # a Kafka transaction, for them
         self._committer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._commit: Future[None] | None = None  # that runs
@@ -111,8 +86,9 @@ class Stream:
         self._member: ConsumerGroupMetadata | None = None
         self._failure: StreamError | None = None
         self._previous_member_id = member_id
-        self._topic_id_tag = ""  # of the topic as it is now, in the metadata of committed offsets
-        self._producer, self._consumer = self._open()
+        self._producer, self._consumer, self._topic_id_tag = open_clients(
+            config, self, member_id, deadline_at, _COMMIT_TIMEOUT_S
+        )
 
     def __enter__(self) -> "Stream":
         return self
@@ -130,14 +106,16 @@ class Stream:
             StreamError: the stream must be closed.
         """
         if self._commit is not None and (
-            self._caught_up
+            self._uncommitted.is_caught_up
             or self._commit.done()
             or self._producer.staged_bytes >= _MAX_STAGED_BYTES
         ):
             self._finish_commit()
-        if self._commit is None and self._is_due():
+        if self._commit is None and self._uncommitted.is_due:
             self._begin_commit()
-            if self._caught_up:  # nothing to judge meanwhile, and what is fetched now would wait
+            if (
+                self._uncommitted.is_caught_up
+            ):  # nothing to judge meanwhile, and what is fetched now would wait
                 self._finish_commit()
         if not self._fetched:
             self._fetch(idle_wait_ms)
@@ -182,16 +160,16 @@ class Stream:
         self._send(lambda: self._producer.extend(tp, records))
 
     def paused_positions(self) -> dict[int, int]:
-        """Of the partitions that are held, those whose next offset is known by now, and it."""
+        """The next offset of each paused partition for which it is known."""
         return {tp.partition: offset for tp, offset in self._consumer.paused_positions().items()}
 
     def resume(self, partition: int) -> None:
-        """Begins to read a partition that is held (`StreamConfig.pause_on_assignment`)."""
+        """Begins to read a paused partition (`StreamConfig.pause_on_assignment`)."""
         self._consumer.resume(TopicPartition(self._config.topic, partition))
 
     def blocked_partitions(self) -> list[int]:
-        """The partitions that are ours and not read: held, or their next offset is not known yet,
-        as long as a Kafka transaction that may commit it is open."""
+        """The assigned partitions that are not read: paused, or waiting for an open Kafka transaction
+        that may commit their next offset."""
         return sorted(tp.partition for tp in self._consumer.unfetchable_partitions())
 
     def commit(self) -> None:
@@ -201,7 +179,7 @@ class Stream:
             StreamError: it is not final; the stream must be closed.
         """
         self._finish_commit()
-        if self._offsets:
+        if self._uncommitted.offsets:
             self._begin_commit()
             self._finish_commit()
 
@@ -215,8 +193,8 @@ class Stream:
 
     @property
     def topic_id_tag(self) -> str:
-        """Marks the topic that is read: one that is recreated under its name has another mark.
-        Nothing where the brokers don't tell."""
+        """Identifies the input topic: one that is recreated under its name has another tag. Empty
+        where the brokers have no topic ids (before 2.8)."""
         return self._topic_id_tag
 
     @property
@@ -225,7 +203,7 @@ class Stream:
         return self._previous_member_id if self._member is None else str(self._member.member_id)
 
     def close(self, timeout_s: float = 3.0) -> None:
-        """Voids what was not committed, leaves the group, and closes the clients.
+        """Aborts what was not committed, leaves the group, and closes the clients.
 
         Raises:
             ShutdownTimeout: a thread of the client did not end and could still send, so the
@@ -250,35 +228,10 @@ class Stream:
     def _ends_within(self, seconds: float) -> bool:
         """Waits for the producer's thread, but not where the process is told to stop."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < min(deadline, self._give_up_at()):
+        while time.monotonic() < min(deadline, self._deadline_at()):
             if self._producer.close(_SLICE_S):
                 return True
         return False
-
-    # -- opening
-
-    def _open(self) -> tuple[BatchProducer, BatchConsumer]:
-        with map_kafka_errors(self._config.instance_id):
-            producer = BatchProducer(
-                deadline_at=self._give_up_at, **self._config.for_the_producer()
-            )
-        try:
-            with map_kafka_errors(self._config.instance_id):
-                if self._config.guarantee is Guarantee.EXACTLY_ONCE:
-                    producer.init_transactional_id(_COMMIT_TIMEOUT_S)
-                return producer, self._subscribed()
-        except StreamError:
-            producer.close(timeout=1)
-            raise
-
-    def _subscribed(self) -> BatchConsumer:
-        consumer = BatchConsumer(**self._config.for_the_consumer())
-        consumer.subscribe([self._config.topic], listener=_Rebalance(self))
-        if self._config.instance_id is None:
-            consumer.rejoin_as(self._previous_member_id)
-        consumer.refresh_metadata(_METADATA_TIMEOUT_S)
-        self._topic_id_tag = consumer.pin_topic(self._config.topic)
-        return consumer
 
     # -- reading
 
@@ -289,25 +242,19 @@ class Stream:
         if self._failure is not None:
             raise self._failure
 
-    def _is_due(self) -> bool:
-        due = self._caught_up or time.monotonic() >= self._commit_at
-        return bool(self._offsets) and due
-
     def _wait_ms(self) -> float:
-        if not self._offsets:
+        if not self._uncommitted.offsets:
             return IDLE_WAIT_MS
         # Where a commit takes longer than the interval, the next one is due and can't begin: not to
         # wait would take a core, which the brokers may need.
         least = 0.0 if self._commit is None else COMMITTING_WAIT_MS
-        return max(least, (self._commit_at - time.monotonic()) * 1000)
+        return max(least, self._uncommitted.due_in_ms)
 
     def _record_position(self, batch: Batch) -> None:
-        if not self._offsets:
-            self._commit_at = time.monotonic() + self._config.commit_interval_ms / 1000
-        self._offsets[TopicPartition(batch.topic, batch.partition)] = OffsetAndMetadata(
-            batch.next_offset, self._topic_id_tag, batch.leader_epoch
+        self._uncommitted.add(batch, self._topic_id_tag)
+        self._uncommitted.is_caught_up = not self._fetched and not any(
+            self._consumer.lag().values()
         )
-        self._caught_up = not self._fetched and not any(self._consumer.lag().values())
 
     # -- sending
 
@@ -332,25 +279,29 @@ class Stream:
         self._notify_before_commit()
         if self._config.guarantee is Guarantee.EXACTLY_ONCE:
             self._ensure_transaction()
-            offsets, self._offsets, self._begun = self._offsets, {}, False
+            offsets, self._begun = self._uncommitted.take(), False
             self._producer.stage()
             self._commit = self._committer.submit(self._flush, offsets, _COMMIT_TIMEOUT_S)
             return
         with map_kafka_errors(self._config.instance_id):  # here: it takes the consumer as well
-            self._flush(self._offsets, _COMMIT_TIMEOUT_S)
+            self._flush(self._uncommitted.offsets, _COMMIT_TIMEOUT_S)
             try:
-                self._consumer.commit(dict(self._offsets), timeout_ms=_COMMIT_TIMEOUT_S * 1000)
+                self._consumer.commit(
+                    dict(self._uncommitted.offsets), timeout_ms=_COMMIT_TIMEOUT_S * 1000
+                )
             except RebalanceInProgressError:
-                return  # the hand-over, in the next read, commits it
-        self._offsets.clear()
+                return  # `commit_before_revoke`, in the next read, commits it
+        self._uncommitted.offsets.clear()
         self._on_committed()
 
     def _notify_before_commit(self) -> None:
-        self._before_commit({tp.partition: at.offset for tp, at in self._offsets.items()})
+        self._before_commit(
+            {tp.partition: at.offset for tp, at in self._uncommitted.offsets.items()}
+        )
         self._observer.committing()
 
     def _finish_commit(self, timeout_s: float | None = None) -> None:
-        """Waits for the commit that runs, if one does, and sends what was kept meanwhile.
+        """Waits for the commit that runs, if one does, and sends what was staged meanwhile.
 
         Raises:
             StreamError: it failed.
@@ -381,10 +332,11 @@ class Stream:
         self._observer.committed(time.monotonic() - self._commit_began)
 
     def _abort_uncommitted(self) -> None:
-        if not self._offsets and self._commit is None:
+        if not self._uncommitted.offsets and self._commit is None:
             return
         to_abort = self._begun or self._commit is not None
-        self._offsets.clear()  # first: closing the consumer asks for a hand-over once more [13]
+        # First, since closing the consumer calls `commit_before_revoke` once more [13].
+        self._uncommitted.offsets.clear()
         self._commit, self._begun = None, False
         self._observer.aborted()
         if to_abort:
@@ -395,19 +347,19 @@ class Stream:
 
     # -- rebalances: called on the consumer's thread, while `read` or `close` waits
 
-    async def _commit_before_revoke(self) -> None:
+    async def commit_before_revoke(self) -> None:
         if self._failure is not None:
             return
         try:
-            self._finish_commit(_HAND_OVER_TIMEOUT_S)
-            if self._offsets:
+            self._finish_commit(_REVOKE_TIMEOUT_S)
+            if self._uncommitted.offsets:
                 self._commit_began = time.monotonic()
                 self._notify_before_commit()
                 self._ensure_transaction()
-                self._flush(self._offsets, _HAND_OVER_TIMEOUT_S)
+                self._flush(self._uncommitted.offsets, _REVOKE_TIMEOUT_S)
                 if self._config.guarantee is Guarantee.AT_LEAST_ONCE:
-                    await self._consumer.commit_async(dict(self._offsets))
-                self._offsets.clear()
+                    await self._consumer.commit_async(dict(self._uncommitted.offsets))
+                self._uncommitted.offsets.clear()
                 self._begun = False
                 self._on_committed()
         except KafkaError as error:
@@ -417,32 +369,16 @@ class Stream:
         except TimeoutError:
             self._failure = RecoverableError("the commit before a rebalance did not end in time")
 
-    def _on_lost(self) -> None:
-        if self._offsets or self._commit is not None:
+    def on_lost(self) -> None:
+        if self._uncommitted.offsets or self._commit is not None:
             self._failure = RecoverableError(
                 "the group took our partitions away: no heartbeat in time"
             )
 
-    def _on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
+    def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
         # The membership that everything read from now on is committed under: taken here, since at
         # the time of the commit it may be a later one, under which we own other partitions [1].
         self._member = self._consumer.group_metadata()
         if self._config.pause_on_assignment:
             self._consumer.pause(*partitions)
         self._observer.rebalanced(sorted(partition.partition for partition in partitions))
-
-
-class _Rebalance(AsyncConsumerRebalanceListener):
-    """Asynchronous, since committing on the consumer's own thread must not block on it."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002  # all of them: assignment is eager
-        await self._stream._commit_before_revoke()
-
-    async def on_partitions_lost(self, lost: set[TopicPartition]) -> None:  # noqa: ARG002
-        self._stream._on_lost()
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        self._stream._on_assigned(sorted(assigned))

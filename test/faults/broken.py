@@ -26,7 +26,7 @@ def membership() -> None:
     async def nothing(_: Stream) -> None:
         pass
 
-    Stream._commit_before_revoke = nothing  # type: ignore[method-assign]
+    Stream.commit_before_revoke = nothing  # type: ignore[method-assign]
     Stream._member = property(  # type: ignore[assignment, method-assign]
         lambda self: self._consumer.group_metadata(), lambda _self, _member: None
     )
@@ -92,7 +92,7 @@ def limits() -> None:
     """No wait ends early for a process that is told to stop, and nothing cuts it off [11]."""
     Shutdown.deadline = lambda _: float("inf")  # type: ignore[method-assign]
     Shutdown._end = lambda *_: None  # type: ignore[method-assign]
-    stream._COMMIT_TIMEOUT_S = stream._HAND_OVER_TIMEOUT_S = 60.0
+    stream._COMMIT_TIMEOUT_S = stream._REVOKE_TIMEOUT_S = 60.0
 
 
 def quiet() -> None:
@@ -107,25 +107,25 @@ def abort() -> None:
 
 def order() -> None:
     """Offsets are committed before the records are sent, and these some time later."""
-    note = Stream._note
+    record = Stream._record_position
 
     def commit_first(self: Stream, batch: Any) -> None:
-        note(self, batch)
+        record(self, batch)
         if not self._fetched:
-            self._consumer.commit(dict(self._offsets))
+            self._consumer.commit(dict(self._uncommitted.offsets))
 
-    Stream._note = commit_first  # type: ignore[method-assign]
+    Stream._record_position = commit_first  # type: ignore[method-assign]
 
 
 def busy() -> None:
     """Not a remedy: there always seems to be more to read, so that commits run beside it."""
-    note = Stream._note
+    record = Stream._record_position
 
     def never_caught_up(self: Stream, batch: Any) -> None:
-        note(self, batch)
-        self._caught_up = False
+        record(self, batch)
+        self._uncommitted.is_caught_up = False
 
-    Stream._note = never_caught_up  # type: ignore[method-assign]
+    Stream._record_position = never_caught_up  # type: ignore[method-assign]
 
 
 def short() -> None:

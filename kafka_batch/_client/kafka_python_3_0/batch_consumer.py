@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 
 
 class RawBatch(NamedTuple):
-    """A batch that was fetched and is yet to be taken apart: of how many records at the most, and
-    what does it, for all of them or for the keys and values alone.
+    """A fetched batch that is not decoded yet: the most records that it may have, and functions
+    that decode all of them, or their keys and values alone.
 
     Both raise CorruptRecordError where the bytes are no such batch.
     """
