@@ -168,8 +168,8 @@ class Stream:
         self._consumer.resume(TopicPartition(self._config.topic, partition))
 
     def blocked_partitions(self) -> list[int]:
-        """The assigned partitions that are not read: paused, or waiting for an open Kafka transaction
-        that may commit their next offset."""
+        """The assigned partitions that are not read: paused, or waiting for an open Kafka
+        transaction that may commit their next offset."""
         return sorted(tp.partition for tp in self._consumer.unfetchable_partitions())
 
     def commit(self) -> None:
