@@ -63,7 +63,13 @@ def _plan(asked: argparse.Namespace) -> Plan:
         plan = replace(plan, systems=chosen)
     if asked.records:
         accounts = max(2, asked.records // _PAYMENTS_OF_AN_ACCOUNT)
-        plan = replace(plan, records=asked.records, payments=asked.records, accounts=accounts)
+        plan = replace(
+            plan,
+            records=asked.records,
+            shaped=asked.records,
+            payments=asked.records,
+            accounts=accounts,
+        )
     if asked.rounds:
         every = asked.rounds
         plan = replace(plan, rounds=every, rounds_of_rules=every, rounds_of_latency=every)

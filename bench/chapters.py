@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from bench import latency, reading, remembering, restoring, throughput
+from bench import latency, reading, remembering, restoring, shapes, throughput
 from bench.latency import Latency
 from bench.plan import Plan
 from bench.systems import (
@@ -39,6 +39,25 @@ def systems(broker: Broker, plan: Plan) -> list[Row]:
         read = in_turn(tool, plan.rounds)[reading.NAME]
     only_read = {"system": reading.NAME, "settings": "only reads", "rounds": len(read)}
     return [*rows, {**only_read, **figures("rate", read)}]
+
+
+def by_shape(broker: Broker, plan: Plan) -> list[Row]:
+    """Throughput by what a record looks like: other producers write other fields."""
+    compared = [it for it in (DETECTOR, CONFLUENT, STREAMS) if it in plan.systems]
+    rows: list[Row] = []
+    if plan.rounds == 1:
+        return rows
+    for shape in shapes.SHAPES:
+        with broker.topics("in") as (topic,):
+            say(f"writing {plan.shaped:,} records, {shape}")
+            shapes.fill(broker, topic, shape, plan.shaped)
+            given = Input(topic, plan.shaped)
+            turns = [(it.name, partial(throughput.measure, broker, it, given)) for it in compared]
+            runs = in_turn(turns, plan.rounds)
+        rows += [
+            {**described(it), "records_like": shape, **summary(runs[it.name])} for it in compared
+        ]
+    return rows
 
 
 def intervals(broker: Broker, plan: Plan) -> list[Row]:
@@ -153,6 +172,7 @@ def memory(broker: Broker, plan: Plan) -> list[Row]:
 
 CHAPTERS: Mapping[str, Callable[[Broker, Plan], list[Row]]] = {
     "systems": systems,
+    "shapes": by_shape,
     "intervals": intervals,
     "latencies": latencies,
     "compressions": compressions,

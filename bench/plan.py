@@ -27,6 +27,8 @@ class Plan:
     """Records in the input, rounds, seconds of each latency, the records that wait when memory is
     looked at, commit intervals in milliseconds, and loads by the second.
 
+    `shaped` is the number of records of each other shape.
+
     Of latency: its own rounds, and for how long the broker runs under the first load before.
 
     Of rules that remember: systems, accounts, their payments in all, and rounds; accounts and
@@ -40,6 +42,7 @@ class Plan:
     waiting: Sequence[int]
     intervals_ms: Sequence[int]
     loads: Sequence[int]
+    shaped: int = 3_000_000
     rounds_of_latency: int = 3
     warm_up_s: float = 60
     remembering: Sequence[System] = (DETECTOR_TEN, DETECTOR_VELOCITY, STREAMS_VELOCITY)

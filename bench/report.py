@@ -77,7 +77,7 @@ def _rows(result: Result) -> list[Result]:
     return [row for chapter, _, _ in _tables(result) for row in result.get(chapter, [])]
 
 
-_WORDS = ("system", "guarantee", "read", "written", "saved")
+_WORDS = ("system", "records like", "guarantee", "read", "written", "saved")
 _WIDTH = 180  # where it goes to a file
 
 
@@ -111,6 +111,16 @@ def _tables(result: Result) -> Sequence[tuple[str, str, list[_Column]]]:
                 ("guarantee", _text("guarantee")),
                 *rate,
                 ("detector is", lambda row: _times(result, row)),
+            ],
+        ),
+        (
+            "shapes",
+            "throughput by what a record looks like, the threshold rule alone",
+            [
+                ("records like", _text("records_like")),
+                ("system", _text("system")),
+                *rate,
+                ("detector is", lambda row: _times_of_shape(result, row)),
             ],
         ),
         (
@@ -215,6 +225,11 @@ def _times(
 ) -> str:
     own = next(r["rate"] for r in result[chapter] if r["system"] == ours.name)
     return f"{own / row['rate']:.2f} x"
+
+
+def _times_of_shape(result: Result, row: dict[str, Any]) -> str:
+    same = [it for it in result["shapes"] if it["records_like"] == row["records_like"]]
+    return _times({"shapes": same}, row, "shapes")
 
 
 def _cost(result: Result, row: dict[str, Any]) -> str:
