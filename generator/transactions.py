@@ -54,7 +54,7 @@ class Transactions:
         self._encode = msgspec.json.Encoder().encode
 
     def take(self, count: int) -> Chunk:
-        """The next so many transactions."""
+        """The next `count` transactions."""
         accounts, encode = self.accounts, self._encode
         size = len(accounts)
         sources = self._source.choices(range(size), k=count)

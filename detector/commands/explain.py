@@ -83,9 +83,9 @@ def _lines() -> Iterator[str]:
 def _record(given: str, settings: DetectorSettings) -> Judged:
     if len(given.encode(errors="replace")) > _MAX_LINE:
         raise _NoRecord(f"a line is longer than {_MAX_LINE} bytes: {_NAME_IT}")
-    place = _PLACE.fullmatch(given.strip())
-    if place is not None:
-        return _at(settings, place[1], int(place[2]), int(place[3]))
+    record_id = _PLACE.fullmatch(given.strip())
+    if record_id is not None:
+        return _at(settings, record_id[1], int(record_id[2]), int(record_id[3]))
     try:
         found = from_the_console(given)
     except AmbiguousLine as problem:

@@ -27,7 +27,7 @@ RulesOf = Callable[[str], list[RulesText]]
 def explanation(record: Judged, rules_of: RulesOf) -> Iterator[str]:
     """Lines for a person."""
     time = "" if record.time_ms is None else f", {utc(record.time_ms)}"
-    yield f"{clean(record.place) or 'the record'}: {record.payment}{time}"
+    yield f"{clean(record.record_id) or 'the record'}: {record.payment}{time}"
     for reason in record.reasons:
         yield f"{clean(reason.rule)}: {clean(reason.text)}"
         yield f"  {reason.figures()}"

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error, _WRONG)
     except StreamError as error:
         return _say(error, _REFUSED)
-    except BrokenPipeError:  # who reads what we write has had enough
+    except BrokenPipeError:  # the reader closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FINE
     except KeyboardInterrupt:

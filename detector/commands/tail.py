@@ -62,15 +62,15 @@ def tail(asked: argparse.Namespace) -> int:
 
 def plain(verdict: Judged) -> str:
     """A line without colours."""
-    parts = [_time(verdict), verdict.payment, *_why(verdict), f"[{verdict.place}]"]
+    parts = [_time(verdict), verdict.payment, *_why(verdict), f"[{verdict.record_id}]"]
     return "  ".join(parts)
 
 
 def coloured(verdict: Judged) -> str:
     """The same, with the colours of a terminal."""
-    time, place = f"{_DIM}{_time(verdict)}{_PLAIN}", f"{_DIM}[{verdict.place}]{_PLAIN}"
+    time, record_id = f"{_DIM}{_time(verdict)}{_PLAIN}", f"{_DIM}[{verdict.record_id}]{_PLAIN}"
     why = [f"{_RED}{text}{_PLAIN}" for text in _why(verdict)]
-    return "  ".join([time, f"{_BOLD}{verdict.payment}{_PLAIN}", *why, place])
+    return "  ".join([time, f"{_BOLD}{verdict.payment}{_PLAIN}", *why, record_id])
 
 
 def _time(verdict: Judged) -> str:
@@ -93,8 +93,8 @@ def _verdicts(
     with map_kafka_errors(None), closing(BatchConsumer(**reader_settings(settings))) as consumer:
         consumer.assign(places)
         starts = consumer.beginning_offsets if from_beginning else consumer.end_offsets
-        for place, offset in starts(places).items():
-            consumer.seek(place, offset)
+        for record_id, offset in starts(places).items():
+            consumer.seek(record_id, offset)
         while not shutdown.requested and _is_read():
             for batch in consumer.read(_WAIT_MS):
                 yield from _of(batch)

@@ -123,7 +123,7 @@ class Detector:
             self._send(stream, batch, routed)
             self._metrics.routed(routed, self._rules)
             self._metrics.rules(self._rules)
-            time.sleep(0)  # who waits for Python's lock gets it
+            time.sleep(0)  # yield the GIL
         self._heartbeat.beat()
         self._cpu_affinity.update()
         self._report.turn(stream, state)
@@ -167,7 +167,7 @@ class Detector:
 
 
 def _wait_ms(state: State) -> float:
-    """So long may a read wait for records."""
+    """How long a read may wait for records."""
     if state.is_complete:
         return IDLE_WAIT_MS
     return _RESTORING_WAIT_MS if state.is_restoring else _JOINING_WAIT_MS

@@ -168,9 +168,8 @@ class Memory:
     # -- saving
 
     def save(self, now_s: float, partitions: int = 1) -> Iterator[list[Saved]]:
-        """What is to be saved as of `next_offset`, in a commit of so many partitions, some at a
-        time, which stay in the processor's cache until they are sent. It is saved as it is taken;
-        `now_s` is monotonic."""
+        """Saves what is due as of `next_offset`, some accounts at a time, in a commit of
+        `partitions` partitions. `now_s` is monotonic."""
         until = max(self.next_offset - self._bounds.replay_records, self._reached(now_s))
         void, self._to_forget = self._to_forget, []
         yield [(source, None) for source in void]

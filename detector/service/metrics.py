@@ -104,9 +104,9 @@ class Metrics:
         counts.verdicts["dead_letter"] += len(routed.dead)
         counts.errors.update(letter.code for letter in routed.dead)
         counts.samples.update((letter.code, letter.headers) for letter in routed.dead)
-        for places, count in routed.matches.items():
-            for place in places:
-                rule = rules.program.rules[place]
+        for indexes, count in routed.matches.items():
+            for index in indexes:
+                rule = rules.program.rules[index]
                 counts.matches[rule.name, rule.mode.value] += count
 
     def current_rules(self, version: str) -> None:
@@ -142,8 +142,8 @@ class Metrics:
             (rules.failures, self._open.failures),
             (rules.inapplicable, self._open.inapplicable),
         ):
-            for place, count in found.items():
-                counts[rules.program.rules[place].name] += count
+            for index, count in found.items():
+                counts[rules.program.rules[index].name] += count
         rules.clear_counts()
 
     def committing(self) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from kafka.structs import TopicPartition
 
 from detector.rules.file.loading import load
-from detector.rules.language.diagnostics import Diagnostic, Place, RulesError
+from detector.rules.language.diagnostics import Diagnostic, Location, RulesError
 from detector.rules.language.tree import Rulebook
 from detector.rules.tools.test_runner import validated
 from detector.service.settings import DetectorSettings
@@ -94,7 +94,7 @@ class Published:
 
 
 def _unusable(name: str, what: str) -> RulesError:
-    return RulesError(name, [Diagnostic(Place(1, 1), what)])
+    return RulesError(name, [Diagnostic(Location(1, 1), what)])
 
 
 def _current(value: bytes | None) -> Current | None:

@@ -39,7 +39,7 @@ _LONGEST_MS = (1 << 62) - 1  # further off sums overflow, the broker's too
 
 class DeadLetter(NamedTuple):
     """A row that gets no verdict: it is passed on with another timestamp, mostly its own, and with
-    headers that say why. Where the topic would refuse that, `record` tells of it in its place."""
+    headers that say why. Where the topic would refuse that, `record` is sent in its place."""
 
     row: int
     code: str
@@ -51,7 +51,7 @@ class DeadLetter(NamedTuple):
 @dataclass(slots=True)
 class Routed:
     """A judged batch: its rows by destination, each in offset order, with the headers to append;
-    `matches` counts the rows that rules fired on, by the places of these in the program."""
+    `matches` counts the rows that rules fired on, by their indexes in the program."""
 
     legit: Sequence[int] = ()
     legit_headers: dict[int, HeaderBlock] = field(default_factory=dict)  # by row, of few
@@ -158,8 +158,8 @@ class _Batch:
             return
         if headers is None:
             return
-        if verdict.matched.places:
-            self.routed.matches[verdict.matched.places] += 1
+        if verdict.matched.indexes:
+            self.routed.matches[verdict.matched.indexes] += 1
         if verdict.matched.active:
             self.routed.fraud.append(row)
             self.routed.fraud_headers.append(headers)

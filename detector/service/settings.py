@@ -116,10 +116,10 @@ class DetectorSettings(ServiceSettings):
         int, Field(ge=1, le=86_400_000, description="longest time until an account is saved, in ms")
     ] = _BOUNDS.interval_ms
     state_max_events: Annotated[
-        int, Field(ge=1, le=100_000, description="payments kept of an account at the most")
+        int, Field(ge=1, le=100_000, description="max payments kept per account")
     ] = 1_000
     state_max_accounts: Annotated[
-        int, Field(ge=1, le=10**9, description="accounts kept of a partition at the most")
+        int, Field(ge=1, le=10**9, description="max accounts kept per partition")
     ] = _BOUNDS.accounts
     state_missing: Annotated[
         StateMissing,

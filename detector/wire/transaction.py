@@ -77,8 +77,8 @@ def _minor_units(whole: bytes, fraction: bytes | None, currency: bytes) -> int:
 
 
 Fields = tuple[bytes, bytes, bytes, bytes, bytes]
-"""Source, target, amount and currency as a plain record has them, and b""; of any other value four
-times b"", and something."""
+"""`(source, target, amount, currency, other)`: the first four of a canonical record, else `other`;
+what is not there is b""."""
 
 
 def read_fields(batch: Batch) -> Iterator[Sequence[Fields]]:

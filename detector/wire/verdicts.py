@@ -59,7 +59,7 @@ class Judged:
     """A record with a verdict: where it stands, its event time if that is known, its value, the
     reasons, the version of the rules, and which rules fired in shadow."""
 
-    place: str
+    record_id: str
     time_ms: int | None
     value: bytes | None
     reasons: Sequence[Reason]
@@ -79,7 +79,7 @@ class Judged:
 
 
 def judged(
-    place: str,
+    record_id: str,
     time_ms: int | None,
     value: bytes | None,
     headers: Iterable[tuple[str, bytes | None]],
@@ -99,7 +99,7 @@ def judged(
     except msgspec.MsgspecError:
         return None
     return Judged(
-        place=place,
+        record_id=record_id,
         time_ms=time_ms,
         value=value,
         reasons=reasons,

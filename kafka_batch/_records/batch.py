@@ -50,7 +50,7 @@ class Batch(Protocol):
 
     @property
     def max_body_size(self) -> int:
-        """Bytes that its largest body has at the most."""
+        """An upper bound of its largest body, in bytes."""
 
     @property
     def timestamp_bounds(self) -> tuple[int, int]:

@@ -116,7 +116,7 @@ class HeaderTemplate:
 
 
 def encode_body(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-    """What of a record does not depend on its place: key, value and headers."""
+    """A record's body: key, value and headers."""
     if key is not None and value is not None and not headers:  # as most are
         return b"".join((VARINTS[len(key)], key, VARINTS[len(value)], value, _NO_HEADERS))
     return b"".join(

@@ -61,7 +61,7 @@ def decode(
     """Takes apart a batch's records, uncompressed and without the batch's header.
 
     Raises:
-        ValueError: the bytes are not so many records.
+        ValueError: the bytes are not `count` records.
     """
     dense = is_dense(count, base_offset, last_offset, base_timestamp)
     way = _decode_dense if dense else _decode_sparse
@@ -157,7 +157,7 @@ class _RecordReader:
         return len(self.bodies) - before
 
     def read_each(self, count: int) -> None:
-        """Reads so many records, whatever each is like."""
+        """Reads `count` records, whatever each is like."""
         records, position = self._records, self.position
         timestamps, values, bodies, deltas = self.timestamps, self.values, self.bodies, self.deltas
         base = self._base_timestamp

@@ -12,7 +12,7 @@ def decode_key_values(records: bytes, count: int) -> tuple[list[bytes | None], l
     thirds of the time, and where offsets are missing in half of it.
 
     Raises:
-        ValueError: the bytes are not so many records.
+        ValueError: the bytes are not `count` records.
     """
     return whole(records, count, lambda: _decode_key_values(records, count))
 

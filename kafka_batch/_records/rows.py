@@ -14,8 +14,8 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def count_fitting(self, first: int, room: int, prefix: int) -> int:
-        """Where the rows from `first` on end that take at most so many bytes, if each has a prefix
-        of so many."""
+        """The end of the rows from `first` on that take at most `room` bytes, each with a prefix of
+        `prefix` bytes."""
 
     def max_timestamp(self, first: int, stop: int) -> int:
         """The latest timestamp of the rows from `first` up to `stop`."""

@@ -102,7 +102,7 @@ class UniformRecords:
         return self._behind(self._middle, self.end[:1])
 
     def _behind(self, skipped: int, end: bytes) -> list[bytes]:
-        """Of these bodies all behind so many bytes, with such an end."""
+        """Each body from byte `skipped` on, with `end` appended."""
         bodies: list[bytes] = []
         for segment in self._segments:
             behind = itemgetter(slice(segment.prefix + skipped, None))
@@ -110,7 +110,7 @@ class UniformRecords:
         return [body + end for body in bodies]
 
     def rows_in_text(self, most: int) -> Iterator[RowsInText]:
-        """All rows in their order, up to so many at a time, in the text `encoded`: there a regular
+        """All rows in order, up to `most` at a time, in the text `encoded`: there a regular
         expression finds what it looks for in values before any of them is copied."""
         start = 0
         for segment in self._segments:
@@ -243,7 +243,7 @@ class UniformSelection:
         deque(map(Struct("<" + form).pack_into, repeat(buffer), places, *columns), maxlen=0)
 
     def _take(self, size: int, timestamp_deltas: Sequence[int], shift: int) -> bool:
-        """Whether timestamp deltas take so many bytes once they are shifted, and are `WORDS`."""
+        """Whether timestamp deltas take `size` bytes once they are shifted, and are in `WORDS`."""
         if size not in FORMS:
             return False
         least, end = (0, SHORT_DELTAS) if size == 1 else (SHORT_DELTAS, TWO_BYTE_LIMIT)
@@ -256,7 +256,7 @@ class UniformSelection:
 
 
 def _shifted(timestamp_deltas: Sequence[int], shift: int, size: int) -> Sequence[int]:
-    """The words of timestamp deltas that are shifted, and take so many bytes."""
+    """The words of timestamp deltas that are shifted, and take `size` bytes."""
     if size == 1:
         return bytes(timestamp_deltas).translate(_shift_by(2 * shift))
     return [WORDS[(zigzag >> 1) + shift] for zigzag in timestamp_deltas]

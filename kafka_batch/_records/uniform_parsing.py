@@ -116,7 +116,7 @@ class _Shape(NamedTuple):
     lengths: tuple[bytes, ...]
 
     def columns(self, heads: bytes) -> list[bytes]:
-        """What stands in so many heads, by its place: all but timestamp deltas and keys."""
+        """The columns of `heads`, except timestamp deltas and keys."""
         delta, head = STAMP + self.stamp_size, self.head
         places = (0, 1, 2, *range(delta, delta + self.delta_size + 1), head - 2, head - 1)
         return [heads[at::head] for at in places]

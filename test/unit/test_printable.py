@@ -3,7 +3,7 @@
 import pytest
 
 from detector.domain.printable import clean, clean_lines
-from detector.rules.language.diagnostics import Diagnostic, Place, RulesError
+from detector.rules.language.diagnostics import Diagnostic, Location, RulesError
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_what_can_be_shown_stays() -> None:
 
 
 def test_the_name_of_a_rules_file_is_shown_so_too() -> None:
-    assert str(RulesError("a\x1b]0;b", [Diagnostic(Place(1, 1), "c")])) == r"a\x1b]0;b:1:1: c"
+    assert str(RulesError("a\x1b]0;b", [Diagnostic(Location(1, 1), "c")])) == r"a\x1b]0;b:1:1: c"

@@ -108,7 +108,7 @@ def test_a_version_changes_with_the_limit_and_not_with_how_it_is_written() -> No
 def test_every_rule_that_fires_gives_its_reason_in_order() -> None:
     verdict = the_verdict(of_large_amounts(900, 950, 1_000), 96_000)
     assert [reason["threshold"] for reason in reasons_of(verdict)] == ["900.00", "950.00"]
-    assert verdict.matched.places == (0, 1)
+    assert verdict.matched.indexes == (0, 1)
 
 
 def test_a_shadow_rule_is_noted_and_makes_nothing_suspicious() -> None:

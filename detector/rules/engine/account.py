@@ -1,8 +1,8 @@
 """What is remembered of an account: an array of 64-bit words, which is saved as it stands.
 
 To judge a payment takes a microsecond or two where an account is in the processor's cache. It
-hardly ever is, there are too many; and each place in memory that must be fetched takes a tenth of a
-microsecond. An account of Python's objects is a place for each of them, this is a few in a row. It
+hardly ever is, there are too many; and each index in memory that must be fetched takes a tenth of a
+microsecond. An account of Python's objects is a index for each of them, this is a few in a row. It
 takes less than half of their memory, and to save it is to copy it.
 
     LAST      the greatest event time so far

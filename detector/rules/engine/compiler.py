@@ -32,13 +32,13 @@ from detector.rules.language.tree import Mode, Rulebook
 LATE_MS = 3_600_000  # so much longer than the longest window payments are kept
 
 Hit = tuple[int, Any, Any]
-"""A rule that fired: its place among those in force, and of an active one what it observed, and its
+"""A rule that fired: its index among those in force, and of an active one what it observed, and its
 threshold."""
 
 Evaluator = Callable[[Account, int, int, bytes, bytes, bytes], list[Hit]]
 """Judges a payment and remembers it: account, time, amount, target, currency, source."""
 
-# Payments that are forgotten at a time, a power of two: an array's front is dear to take away.
+# Payments that are forgotten at a time, a power of two: deleting from an array's front is O(n).
 _PRUNED = 16
 
 
@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
 class Program:
     """The rules of a book that are not off, compiled.
 
-    `failed` is told the place of a rule whose expression could not be worked out, as an integer
+    `failed` is told the index of a rule whose expression could not be worked out, as an integer
     divided by zero; such a rule doesn't fire. Without `remembers`, which holds for rules that look
     at the record alone, judges leave the account as it is.
     """
@@ -77,7 +77,7 @@ class Program:
         self._explaining_ones: dict[str, Evaluator] = {}  # by currency
 
     def applicable(self, currency: str) -> list[int]:
-        """The places of the rules that have an amount for the currency, where they need one."""
+        """The indexes of the rules that have an amount for the currency, where they need one."""
         return [n for n, rule in enumerate(self.rules) if money_of(rule, currency) is not None]
 
     def evaluator(self, currency: str) -> Evaluator:
@@ -90,19 +90,19 @@ class Program:
         """The function that takes no rule into account: for a payment that was judged before."""
         return self._judge(currency, (), ())
 
-    def _judge(self, currency: str, meaning: object, places: Sequence[int]) -> Evaluator:
+    def _judge(self, currency: str, meaning: object, indexes: Sequence[int]) -> Evaluator:
         if meaning not in self._fast_ones:
-            self._fast_ones[meaning] = self._compiled_for(currency, places)
+            self._fast_ones[meaning] = self._compiled_for(currency, indexes)
         shared: Any = self._fast_ones[meaning]
         code = (code_of(currency.encode()),)
         evaluate: Evaluator = FunctionType(shared.__code__, shared.__globals__, "evaluate", code)
         return evaluate
 
-    def _compiled_for(self, currency: str, places: Sequence[int]) -> Evaluator:
+    def _compiled_for(self, currency: str, indexes: Sequence[int]) -> Evaluator:
         if not self._remembers:
-            return self._compiled(self._without_account(currency, places))
-        careful = self._compiled(self._careful(currency, places))
-        return self._compiled(self._fast(currency, places), judge_carefully=careful)
+            return self._compiled(self._without_account(currency, indexes))
+        careful = self._compiled(self._careful(currency, indexes))
+        return self._compiled(self._fast(currency, indexes), judge_carefully=careful)
 
     def outcomes(
         self,
@@ -117,10 +117,10 @@ class Program:
         if currency not in self._explaining_ones:
             told = self._careful(currency, self.applicable(currency), always=True)
             self._explaining_ones[currency] = self._compiled(told)
-        places = self._explaining_ones[currency](
+        indexes = self._explaining_ones[currency](
             account, time_ms, amount, target, currency.encode(), source
         )
-        return [Outcome(self.rules[n].name, *rest) for n, *rest in places]
+        return [Outcome(self.rules[n].name, *rest) for n, *rest in indexes]
 
     # -- source
 
@@ -178,8 +178,8 @@ class Program:
 
     def _careful(self, currency: str, rules: Sequence[int], *, always: bool = False) -> str:
         return _function(
-            "place = layout.insert(account, time_ms, amount, target, currency)",
-            "view = View(layout, account, place, time_ms, currency)",
+            "index = layout.insert(account, time_ms, amount, target, currency)",
+            "view = View(layout, account, index, time_ms, currency)",
             "matches = []",
             *self._rules(SlowPath(currency), rules, always=always),
             "view.remember(amount, target)",
@@ -188,10 +188,10 @@ class Program:
         )
 
     def _rules(
-        self, writer: Writer, places: Sequence[int], *, always: bool = False
+        self, writer: Writer, indexes: Sequence[int], *, always: bool = False
     ) -> Iterable[str]:
-        for place in places:
-            rule = self.rules[place]
+        for index in indexes:
+            rule = self.rules[index]
             writer.rule = rule
             when, observed, threshold = map(
                 writer.write, (rule.when, rule.observed, rule.threshold)
@@ -199,14 +199,14 @@ class Program:
             yield "try:"
             if always:
                 fired = f"True if {when} else False"
-                yield f"    matches.append(({place}, {fired}, {observed}, {threshold}))"
+                yield f"    matches.append(({index}, {fired}, {observed}, {threshold}))"
             else:
                 # Nobody asks what a rule in shadow observed.
                 told = f"{observed}, {threshold}" if rule.mode is Mode.ACTIVE else "None, None"
                 yield f"    if {when}:"
-                yield f"        matches.append(({place}, {told}))"
+                yield f"        matches.append(({index}, {told}))"
             yield "except (ZeroDivisionError, OverflowError):"
-            yield f"    failed({place})"
+            yield f"    failed({index})"
 
 
 def _function(*lines: str) -> str:

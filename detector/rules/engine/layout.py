@@ -102,7 +102,7 @@ class Layout:
         self, account: Account, time_ms: int, amount: int, target: bytes, currency: bytes
     ) -> int:
         """Makes room and puts a payment where it belongs, behind those of its time; says at which
-        place among the payments."""
+        index among the payments."""
         start, code = self.start, code_of(currency)
         past = max(account[LAST], time_ms) - self.keep_ms
         old = bisect_right(account[start::STRIDE], past)
@@ -114,13 +114,13 @@ class Layout:
             self._mix(account)
         # From here on the order of payments is not that in which they came, as it is of payees.
         self.remember(account, account[start + account[FOLDED] + 2 :: STRIDE])
-        place = bisect_right(account[start::STRIDE], time_ms)
-        at = start + STRIDE * place
+        index = bisect_right(account[start::STRIDE], time_ms)
+        at = start + STRIDE * index
         account[at:at] = array("q", (time_ms, amount, payee_of(target)))
         account[FOLDED] = len(account) - start
         if account.mixed is not None:
-            account.mixed.currencies.insert(place, code)
-        return place
+            account.mixed.currencies.insert(index, code)
+        return index
 
     def seen(self, account: Account, payee: int) -> bool:
         """Whether a payee is among those paid last, before the last of the payments kept."""

@@ -28,12 +28,12 @@ class View:
     """
 
     def __init__(
-        self, layout: Layout, account: Account, place: int, time_ms: int, currency: bytes
+        self, layout: Layout, account: Account, index: int, time_ms: int, currency: bytes
     ) -> None:
         self._layout = layout
         self._start = layout.start
-        self._shutdown = layout.start + STRIDE * (place + 1)
-        self._place = place
+        self._shutdown = layout.start + STRIDE * (index + 1)
+        self._index = index
         self._account = account
         self._time_ms = time_ms
         self._code = code_of(currency)
@@ -94,5 +94,5 @@ class View:
         mixed = self._account.mixed
         if mixed is None:
             return amounts
-        currencies = mixed.currencies[(first - self._start) // STRIDE : self._place + 1]
+        currencies = mixed.currencies[(first - self._start) // STRIDE : self._index + 1]
         return compress(amounts, map(self._code.__eq__, currencies))

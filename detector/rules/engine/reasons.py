@@ -38,10 +38,10 @@ class Reasons:
         self._writer = lru_cache(_KEPT)(self._writer_of)
         self._writers = lru_cache(_KEPT)(self._writers_of)
 
-    def as_json(self, places: tuple[int, ...], matches: Sequence[Hit], payment: Payment) -> bytes:
-        """An array with a reason for each active rule among those that fired. `places` are those of
-        the matches."""
-        writers = self._writers(places, payment.currency)
+    def as_json(self, indexes: tuple[int, ...], matches: Sequence[Hit], payment: Payment) -> bytes:
+        """An array with a reason for each active rule that fired. `indexes` are those of the
+        matches."""
+        writers = self._writers(indexes, payment.currency)
         texts = [
             write(observed, threshold, payment)
             for write, (_, observed, threshold) in zip(writers, matches, strict=True)
@@ -49,27 +49,27 @@ class Reasons:
         ]
         return f"[{','.join(texts)}]".encode()
 
-    def _writers_of(self, places: tuple[int, ...], currency: bytes) -> list["_Writer | None"]:
+    def _writers_of(self, indexes: tuple[int, ...], currency: bytes) -> list["_Writer | None"]:
         return [
-            self._writer(place, currency) if self._rules[place].mode is Mode.ACTIVE else None
-            for place in places
+            self._writer(index, currency) if self._rules[index].mode is Mode.ACTIVE else None
+            for index in indexes
         ]
 
-    def _writer_of(self, place: int, currency: bytes) -> "_Writer":
-        return _compiled(self._rules[place], currency.decode())
+    def _writer_of(self, index: int, currency: bytes) -> "_Writer":
+        return _compiled(self._rules[index], currency.decode())
 
 
 _Writer = Callable[[Any, Any, Payment], str]
 """Writes a reason as JSON: by what was observed, threshold and payment."""
 
-# How values of one type are told, as places of an f-string: in JSON, where money is a string with
-# the currency's decimals and a duration in milliseconds, and in text for a person.
-_TOLD: Mapping[Type, tuple[str, str]] = {
+# How a value of a type is written, as a field of an f-string: in JSON, where money is a string
+# with the currency's decimals and a duration is in milliseconds, and in text for a person.
+_FORMS: Mapping[Type, tuple[str, str]] = {
     Kind.MONEY: ('"{%s_formatted}"', "{%s_formatted}"),
     Kind.DURATION: ("{%s}", "{format_duration(%s)}"),
     Kind.INT: ("{%s}", "{%s}"),
 }
-_TOLD_OTHERWISE = ("{any_in_json(%s)}", "{any_in_text(%s)}")
+_OTHER_FORMS = ("{any_in_json(%s)}", "{any_in_text(%s)}")
 
 
 def _compiled(rule: Rule, currency: str) -> _Writer:
@@ -82,17 +82,17 @@ def _compiled(rule: Rule, currency: str) -> _Writer:
         "any_in_json": _any_in_json,
         "any_in_text": _any_in_text,
     }
-    lines, places = [], {}
+    lines, fields = [], {}
     for name, node in (("observed", rule.observed), ("threshold", rule.threshold)):
-        places[name] = [place % name for place in _TOLD.get(node.type, _TOLD_OTHERWISE)]
+        fields[name] = [field % name for field in _FORMS.get(node.type, _OTHER_FORMS)]
         if isinstance(node, Parameter):
             names[f"{name}_formatted"] = _fixed(node.name, rule, currency)
         elif node.type is Kind.MONEY:
             lines.append(f"{name}_formatted = money({name})")
     # Of the words in a reason, those that differ.
     differing = {
-        "observed": places["observed"][1],
-        "threshold": places["threshold"][1],
+        "observed": fields["observed"][1],
+        "threshold": fields["threshold"][1],
         "amount": "{money(payment.amount)}",
         "source": "{payment.source.decode()}",
         "target": "{payment.target.decode()}",
@@ -102,9 +102,9 @@ def _compiled(rule: Rule, currency: str) -> _Writer:
     since = "null" if window_ms is None else f"{{payment.time_ms - {window}}}"
     parts = [
         _literal(f'{{"rule":"{rule.name}","rule_version":"{rule.version}","observed":'),
-        places["observed"][0],
+        fields["observed"][0],
         ',"threshold":',
-        places["threshold"][0],
+        fields["threshold"][0],
         f',"unit":{unit},"window_ms":{window},"since_ms":{since},"text":"',
     ]
     parts += [_piece(piece, differing, rule, currency) for piece in rule.reason]

@@ -17,15 +17,15 @@ from detector.rules.language.tree_queries import walk
 _CACHED = 1 << 12
 _OF_THE_RECORD = {"amount", "currency", "source", "target"}
 _Made = TypeVar("_Made")
-_place = itemgetter(0)  # of a hit
+_index = itemgetter(0)  # of a hit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matched:
-    """The rules that fired on a payment: by their places in the program, and by name. There is one
+    """The rules that fired on a payment: by their indexes in the program, and by name. There is one
     for each such set of rules, so that a cache can go by it."""
 
-    places: tuple[int, ...] = ()
+    indexes: tuple[int, ...] = ()
     active: tuple[str, ...] = ()
     shadow: tuple[str, ...] = ()
 
@@ -56,9 +56,9 @@ class _ByCurrency(dict[bytes, _Made]):
         return made
 
 
-def _counting(evaluate: Evaluator, counts: Counter[int], places: Iterable[int]) -> Evaluator:
+def _counting(evaluate: Evaluator, counts: Counter[int], indexes: Iterable[int]) -> Evaluator:
     def counted(*payment: object) -> list[Hit]:
-        counts.update(places)
+        counts.update(indexes)
         return evaluate(*payment)  # type: ignore[arg-type]
 
     return counted
@@ -67,8 +67,8 @@ def _counting(evaluate: Evaluator, counts: Counter[int], places: Iterable[int]) 
 class Rules:
     """All rules of a book, in force.
 
-    `failures` and `inapplicable` count by the place of a rule in `program.rules`. Rules that look
-    at the record alone need no account; with `may_change`, others may follow in their place, and
+    `failures` and `inapplicable` count by the index of a rule in `program.rules`. Rules that look
+    at the record alone need no account; with `may_change`, others may follow in their index, and
     accounts are remembered for those.
     """
 
@@ -91,20 +91,20 @@ class Rules:
 
     def verdict(self, matches: Sequence[Hit], payment: Payment, account: Account) -> Verdict:
         """What follows from matches, of which there are some."""
-        places = tuple(map(_place, matches))
-        verdict = self._without_reasons(places)
+        indexes = tuple(map(_index, matches))
+        verdict = self._without_reasons(indexes)
         matched = verdict.matched
         if not matched.active:
             return verdict
-        reasons = self._reasons.as_json(places, matches, payment)
+        reasons = self._reasons.as_json(indexes, matches, payment)
         partial = account[FLOOR] > payment.time_ms - self.program.window_ms
         return Verdict(matched, self.version, reasons, partial)
 
-    def _verdict_without_reasons(self, places: tuple[int, ...]) -> Verdict:
-        rules = [self.program.rules[place] for place in places]
+    def _verdict_without_reasons(self, indexes: tuple[int, ...]) -> Verdict:
+        rules = [self.program.rules[index] for index in indexes]
         active = tuple(rule.name for rule in rules if rule.mode is Mode.ACTIVE)
         shadow = tuple(rule.name for rule in rules if rule.mode is Mode.SHADOW)
-        return Verdict(Matched(places, active, shadow), self.version)
+        return Verdict(Matched(indexes, active, shadow), self.version)
 
     def clear_counts(self) -> None:
         """Nothing has failed, and nothing was inapplicable."""
@@ -117,8 +117,8 @@ class Rules:
         left_out = {*range(len(self.program.rules))} - {*applicable}
         return _counting(evaluate, self.inapplicable, left_out) if left_out else evaluate
 
-    def _failed(self, place: int) -> None:
-        self.failures[place] += 1
+    def _failed(self, index: int) -> None:
+        self.failures[index] += 1
 
 
 def _looks_at_account(rule: Rule) -> bool:

@@ -1,1 +1,1 @@
-"""YAML to a rulebook: rules, parameters, inline tests; every mistake with its place."""
+"""YAML to a rulebook: rules, parameters, inline tests; every mistake with its location."""

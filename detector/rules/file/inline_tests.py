@@ -31,7 +31,7 @@ class InlineTestReader:
         for each in listed(node, "tests", self._mistakes):
             case = self._case(each)
             if case.name in found:
-                self._mistakes.add(each.place, f'a second test "{case.name}"')
+                self._mistakes.add(each.location, f'a second test "{case.name}"')
             found[case.name] = case
         return tuple(found.values())
 
@@ -41,18 +41,18 @@ class InlineTestReader:
         if "payments" in given:
             for each in listed(given["payments"], "payments", self._mistakes):
                 payments += self._repeated(each)
-        name = self._text(given, "name") or f"on line {node.place.line}"
-        return InlineTest(name, tuple(payments), node.place.line)
+        name = self._text(given, "name") or f"on line {node.location.line}"
+        return InlineTest(name, tuple(payments), node.location.line)
 
     def _repeated(self, node: YamlNode) -> Iterator[Payment]:
         given = fields(node, "a payment", ["at", "amount"], _OPTIONAL, self._mistakes)
         start, every = self._duration(given, "at"), self._duration(given, "every")
         repeat = self._repeat(given)
         if "every" in given and "repeat" not in given:
-            self._mistakes.add(given["every"].place, '"every" is for payments that repeat')
+            self._mistakes.add(given["every"].location, '"every" is for payments that repeat')
         self._payments += repeat
         if self._payments > _MAX_PAYMENTS:
-            self._mistakes.add(node.place, f"more than {_MAX_PAYMENTS} payments in the file")
+            self._mistakes.add(node.location, f"more than {_MAX_PAYMENTS} payments in the file")
             return
         amount, fires = self._amount(given), self._fires(given)
         names = [self._name(given, key) for key in ("source", "target", "currency")]
@@ -60,7 +60,7 @@ class InlineTestReader:
         for n in range(repeat):
             source, target = [name.replace("{n}", str(n + 1)) for name in names[:2]]
             at = start + n * every
-            line = node.place.line
+            line = node.location.line
             yield Payment(at, amount, source, target, names[2], fires, reason, line)
 
     def _text(self, given: dict[str, YamlNode], key: str) -> str | None:
@@ -69,7 +69,7 @@ class InlineTestReader:
 
     def _wrong(self, given: dict[str, YamlNode], key: str, wanted: str) -> None:
         text = getattr(given[key], "text", "")
-        self._mistakes.add(given[key].place, f'{key} is "{text}", it must be {wanted}')
+        self._mistakes.add(given[key].location, f'{key} is "{text}", it must be {wanted}')
 
     def _duration(self, given: dict[str, YamlNode], key: str) -> int:
         text = self._text(given, key)
@@ -103,7 +103,9 @@ class InlineTestReader:
     def _reason(self, given: dict[str, YamlNode], *, fires: bool) -> str | None:
         text = self._text(given, "reason")
         if text is not None and not fires:
-            self._mistakes.add(given["reason"].place, "a reason is given where fires: true stands")
+            self._mistakes.add(
+                given["reason"].location, "a reason is given where fires: true stands"
+            )
         return text
 
     def _name(self, given: dict[str, YamlNode], key: str) -> str:

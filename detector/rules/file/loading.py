@@ -21,7 +21,7 @@ from detector.rules.language.checker import Checker, first_token
 from detector.rules.language.diagnostics import (
     Diagnostic,
     Diagnostics,
-    Place,
+    Location,
     RulesError,
     suggestion,
 )
@@ -90,7 +90,7 @@ def load(text: str, name: str = "rules.yaml") -> Rulebook:
 
 
 def _unreadable(path: Path, message: str) -> RulesError:
-    return RulesError(str(path), [Diagnostic(Place(1, 1), message)])
+    return RulesError(str(path), [Diagnostic(Location(1, 1), message)])
 
 
 def _rulebook(node: YamlNode, mistakes: Diagnostics) -> Rulebook:
@@ -98,17 +98,19 @@ def _rulebook(node: YamlNode, mistakes: Diagnostics) -> Rulebook:
     if "format" in given:
         format_ = scalar(given["format"], "format", mistakes)
         if format_ and format_.text != _FORMAT:
-            mistakes.add(format_.place, f'format is "{format_.text}", it must be {_FORMAT}')
+            mistakes.add(format_.location, f'format is "{format_.text}", it must be {_FORMAT}')
     rules: dict[str, Rule] = {}
     case_reader = InlineTestReader(mistakes)
     for each in listed(given["rules"], "rules", mistakes) if "rules" in given else ():
         rule = _RuleReader(each, case_reader, mistakes).rule()
         if rule.name in rules:
             first = rules[rule.name].line
-            mistakes.add(each.place, f'a second rule "{rule.name}"; the first is on line {first}')
+            mistakes.add(
+                each.location, f'a second rule "{rule.name}"; the first is on line {first}'
+            )
         rules[rule.name] = rule
     if "rules" in given:
-        _require_small(rules.values(), given["rules"].place, mistakes)
+        _require_small(rules.values(), given["rules"].location, mistakes)
     return Rulebook(tuple(rules.values()), book_version(rules.values()))
 
 
@@ -125,16 +127,16 @@ def _size(rule: Rule) -> tuple[int, int]:
     return when + sum(size for size, _ in given.values()), depth
 
 
-def _require_small(rules: Iterable[Rule], place: Place, mistakes: Diagnostics) -> None:
+def _require_small(rules: Iterable[Rule], location: Location, mistakes: Diagnostics) -> None:
     known = [*rules]
     number = number_of_nodes(known)
     if number > MAX_NODES:
         what = f"the rules have {number} parts, in all currencies; the limit is {MAX_NODES}"
-        mistakes.add(place, what)
+        mistakes.add(location, what)
     for rule in known:
         if _size(rule)[1] > MAX_DEPTH:
             what = f'"{rule.name}" is nested too deeply, with what observed and threshold stand for'
-            mistakes.add(Place(rule.line, 1), f"{what}; the limit is {MAX_DEPTH}")
+            mistakes.add(Location(rule.line, 1), f"{what}; the limit is {MAX_DEPTH}")
 
 
 class _RuleReader:
@@ -143,7 +145,7 @@ class _RuleReader:
     def __init__(
         self, node: YamlNode, case_reader: InlineTestReader, mistakes: Diagnostics
     ) -> None:
-        self._place = node.place
+        self._location = node.location
         self._mistakes = mistakes
         self._case_reader = case_reader
         self._given = fields(node, "a rule", _REQUIRED, _OPTIONAL, mistakes)
@@ -169,7 +171,7 @@ class _RuleReader:
             source=self._text("source"),
             tests=self._case_reader.cases(tests) if tests else (),
             version="",
-            line=self._place.line,
+            line=self._location.line,
             window_ms=None,
         )
         return versioned(with_window(rule))
@@ -184,14 +186,14 @@ class _RuleReader:
     def _name(self) -> str:
         found = self._scalar("name")
         if found and not NAME.fullmatch(found.text):
-            self._mistakes.add(found.place, f'"{found.text}" is no name for a rule: {NAME_FORM}')
-        return found.text if found else f"on line {self._place.line}"
+            self._mistakes.add(found.location, f'"{found.text}" is no name for a rule: {NAME_FORM}')
+        return found.text if found else f"on line {self._location.line}"
 
     def _mode(self) -> Mode:
         found = self._scalar("mode")
         if found and found.text not in list(Mode):
             hint = suggestion(found.text, Mode) or f"; it is one of {', '.join(Mode)}"
-            self._mistakes.add(found.place, f'unknown mode "{found.text}"{hint}')
+            self._mistakes.add(found.location, f'unknown mode "{found.text}"{hint}')
             return Mode.OFF
         return Mode(found.text) if found else Mode.OFF
 
@@ -233,7 +235,7 @@ class _RuleReader:
     def _require_use(self) -> None:
         for name, (key, _) in self._keyed.items():
             if name not in self._used and not is_taken(name):
-                self._mistakes.add(key.place, f"parameter {name} is not used")
+                self._mistakes.add(key.location, f"parameter {name} is not used")
 
 
 def _kind(node: Node) -> Kind | None:

@@ -49,9 +49,9 @@ def is_taken(name: str) -> bool:
 def _check_name(key: ScalarNode, mistakes: Diagnostics) -> None:
     name = key.text
     if not NAME.fullmatch(name):
-        mistakes.add(key.place, f'"{name}" is no name for a parameter: {NAME_FORM}')
+        mistakes.add(key.location, f'"{name}" is no name for a parameter: {NAME_FORM}')
     elif is_taken(name):
-        mistakes.add(key.place, f'"{name}" is taken; a parameter needs another name')
+        mistakes.add(key.location, f'"{name}" is taken; a parameter needs another name')
 
 
 def _money(node: MappingNode, mistakes: Diagnostics) -> dict[str, Decimal]:
@@ -59,10 +59,10 @@ def _money(node: MappingNode, mistakes: Diagnostics) -> dict[str, Decimal]:
     for key, value in pairs(node, "money", mistakes):
         if key.text != "*" and not CURRENCY.fullmatch(key.text):
             what = f'"{key.text}" is no currency: three capital letters, or "*" for any other'
-            mistakes.add(key.place, what)
+            mistakes.add(key.location, what)
         amounts[key.text] = _amount(value, mistakes)
     if not amounts:
-        mistakes.add(node.place, 'money must be there for a currency, or for any: {"*": 900}')
+        mistakes.add(node.location, 'money must be there for a currency, or for any: {"*": 900}')
     return amounts
 
 
@@ -70,7 +70,7 @@ def _amount(node: YamlNode, mistakes: Diagnostics) -> Decimal:
     found = scalar(node, "money", mistakes)
     amount = read_money(found.text) if found else None
     if found and amount is None:
-        mistakes.add(node.place, f'"{found.text}" is no money, which is {MONEY_FORM}')
+        mistakes.add(node.location, f'"{found.text}" is no money, which is {MONEY_FORM}')
     return amount or Decimal(0)
 
 
@@ -85,7 +85,7 @@ def _number(name: str, node: YamlNode, mistakes: Diagnostics) -> Param:
     for kind, value in readings:
         if value is not None:
             return Param(kind, value)
-    mistakes.add(node.place, f'parameter {name} is "{text}", it must be {_FORMS}')
+    mistakes.add(node.location, f'parameter {name} is "{text}", it must be {_FORMS}')
     if any(character.isalpha() for character in text):
         return Param(Kind.DURATION, 1)
     return Param(Kind.DOUBLE, 1.0) if "." in text else Param(Kind.INT, 1)

@@ -18,7 +18,7 @@ def read_template(
     """The sentence in parts: text, and slots, which name a parameter or something of the hit.
     `{{` and `}}` stand for braces."""
     if not _ONE_LINE.fullmatch(found.text):
-        mistakes.add(found.place, "a reason is one line of up to 500 characters")
+        mistakes.add(found.location, "a reason is one line of up to 500 characters")
     parts: list[str | Slot] = []
     text, offset = "", 0
     for piece in _BRACES.split(found.text):

@@ -9,8 +9,8 @@ from detector.domain.printable import clean
 _MAX_MESSAGE = 400
 
 
-class Place(NamedTuple):
-    """A place in a file; lines and columns count from 1."""
+class Location(NamedTuple):
+    """A location in a file; lines and columns count from 1."""
 
     line: int
     column: int
@@ -19,7 +19,7 @@ class Place(NamedTuple):
 class Diagnostic(NamedTuple):
     """One thing that is wrong."""
 
-    place: Place
+    location: Location
     message: str
 
 
@@ -30,7 +30,8 @@ class RulesError(ValueError):
     def __init__(self, name: str, mistakes: Iterable[Diagnostic]) -> None:
         self.mistakes = tuple(sorted(set(mistakes)))
         lines = [
-            f"{clean(name)}:{place.line}:{place.column}: {what}" for place, what in self.mistakes
+            f"{clean(name)}:{location.line}:{location.column}: {what}"
+            for location, what in self.mistakes
         ]
         super().__init__("\n".join(lines))
 
@@ -48,15 +49,15 @@ class Diagnostics:
         self._name = name
         self._found: list[Diagnostic] = []
 
-    def add(self, place: Place, message: str) -> None:
-        self._found.append(Diagnostic(place, _on_one_line(message)))
+    def add(self, location: Location, message: str) -> None:
+        self._found.append(Diagnostic(location, _on_one_line(message)))
 
-    def fail(self, place: Place, message: str) -> NoReturn:
+    def fail(self, location: Location, message: str) -> NoReturn:
         """
         Raises:
             RulesError: with this mistake and those before.
         """
-        self.add(place, message)
+        self.add(location, message)
         raise RulesError(self._name, self._found)
 
     def raise_any(self) -> None:

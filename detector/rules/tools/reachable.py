@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from detector.rules.language.diagnostics import Diagnostic, Place, RulesError
+from detector.rules.language.diagnostics import Diagnostic, Location, RulesError
 from detector.rules.language.tree import Binary, Feature, Literal, Node, Parameter, Rule, Rulebook
 from detector.rules.language.tree_queries import constant, walk
 
@@ -18,7 +18,7 @@ def require_enough_events(book: Rulebook, max_events: int, name: str) -> None:
             payments are kept of an account. `name` is what messages call the file.
     """
     mistakes = [
-        Diagnostic(Place(rule.line, 1), _message(rule, feature, needed, max_events))
+        Diagnostic(Location(rule.line, 1), _message(rule, feature, needed, max_events))
         for rule in book.rules
         for feature, needed in _needed_events(rule)
         if needed > max_events

@@ -41,7 +41,7 @@ class Payments:
 
 
 class Simulation:
-    """An endless stream of payments between so many accounts, numbered from 0."""
+    """An endless stream of payments between `accounts` accounts, numbered from 0."""
 
     def __init__(self, accounts: int, seed: int) -> None:
         self._accounts = accounts
@@ -53,7 +53,7 @@ class Simulation:
         self._made = 0
 
     def take(self, count: int) -> Payments:
-        """The next so many payments. A run does not go on from one call to the next."""
+        """The next `count` payments. A run does not go on from one call to the next."""
         sources = self._source.choices(range(self._accounts), k=count)
         payees = self._payee.choices(_PAYEES, k=count)
         for row in self._runs(count):

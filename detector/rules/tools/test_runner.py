@@ -10,7 +10,7 @@ from detector.rules.engine.account import Account
 from detector.rules.engine.compiler import Hit, Program
 from detector.rules.engine.reasons import Payment as Judged
 from detector.rules.engine.reasons import Reasons
-from detector.rules.language.diagnostics import Diagnostic, Place, RulesError
+from detector.rules.language.diagnostics import Diagnostic, Location, RulesError
 from detector.rules.language.tree import Mode, Payment, Rule, Rulebook
 from detector.rules.language.tree_queries import currencies
 from detector.rules.tools.reachable import require_enough_events
@@ -67,7 +67,7 @@ class TestFailed(RulesError):
     __test__ = False  # of ours, not of pytest's
 
     def __init__(self, name: str, failure: Failure) -> None:
-        super().__init__(name, [Diagnostic(Place(failure.case.line, 1), "a test fails")])
+        super().__init__(name, [Diagnostic(Location(failure.case.line, 1), "a test fails")])
         self.args = (clean(failure.describe(name)),)
 
 
