@@ -152,7 +152,7 @@ turn = Detector._turn
 def struck(self, stream, state, limits):
     version = self._rules.version
     turn(self, stream, state, limits)
-    if stream._offsets:
+    if stream._uncommitted.offsets:
         print("has judged", flush=True)
         while self._rules.version == version:
             time.sleep(0.01)

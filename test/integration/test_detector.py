@@ -173,7 +173,7 @@ class Nobody:
 stream = Stream(StreamConfig(sys.argv[1], sys.argv[2], sys.argv[3]), Nobody())
 read = 0
 while read < int(sys.argv[5]):
-    stream._caught_up, stream._commit_at = False, float("inf")
+    stream._uncommitted.is_caught_up, stream._uncommitted._due_at = False, float("inf")
     batch = stream.read()
     if batch:
         stream.forward(batch, sys.argv[4], range(len(batch)))

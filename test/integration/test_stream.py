@@ -67,7 +67,7 @@ def a_stream(topics: Topics, told: Told) -> Stream:
 
 def the_interval_is_over(stream: Stream) -> None:
     """While there is more to read: the commit runs beside what follows."""
-    stream._caught_up, stream._commit_at = False, 0.0
+    stream._uncommitted.is_caught_up, stream._uncommitted._due_at = False, 0.0
 
 
 def with_a_commit_held_back(topics: Topics, stream: Stream) -> Gate:
@@ -147,7 +147,9 @@ def test_a_rebalance_commits_what_was_kept_before_it_hands_over(
     try:
         opening = threading.Timer(1.0, gate.open.set)  # the hand-over waits for it meanwhile
         opening.start()
-        stream._caught_up = False  # the next read doesn't wait for the commit, but for records
+        stream._uncommitted.is_caught_up = (
+            False  # the next read doesn't wait for the commit, but for records
+        )
         deadline = time.monotonic() + PATIENCE_S
         while not any(word.startswith("rebalanced") for word in other.words):
             assert time.monotonic() < deadline
@@ -234,7 +236,7 @@ def test_a_client_s_thread_that_hangs_is_waited_for_unless_told_to_stop(
     stream._producer._sender.wakeup()
     assert reached.wait(PATIENCE_S)
     if told_to_stop:
-        stream._give_up_at = lambda: 0.0
+        stream._deadline_at = lambda: 0.0
         with pytest.raises(ShutdownTimeout):
             stream.close(timeout_s=0.1)
         goes_on.set()
