@@ -1,4 +1,4 @@
-"""rules: check and try rules in a file, and put them in force."""
+"""rules: check and try rules in a file, and activate them."""
 
 import argparse
 import getpass
@@ -36,15 +36,15 @@ def add_rules(parent: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     added.choices["diff"].set_defaults(command=lambda its: rules_file.diff(its, sys.stdout))
     _add(added, "publish", "check a rules file and write it to RULES_TOPIC, under its version")
     added.choices["publish"].add_argument("file", type=Path)
-    _add(added, "activate", "put a published version in force")
+    _add(added, "activate", "make a published version the current one")
     added.choices["activate"].add_argument("version", nargs="?", metavar="VERSION")
     added.choices["activate"].add_argument(
         "--file", action="store_true", help="let RULES_FILE count again, in place of a version"
     )
-    _add(added, "rollback", "put the version in force again that was so before")
+    _add(added, "rollback", "go back to the version before")
     for name in ("activate", "rollback"):
         _add_activation(added.choices[name])
-    _add(added, "list", "list the published versions, that in force marked with *")
+    _add(added, "list", "list the published versions, the current one marked with *")
     bench_ = added.add_parser("bench", help="measure what each rule costs a transaction")
     bench_.add_argument("file", type=Path, nargs="?", default=RULES_FILE)
     bench_.add_argument(
@@ -85,13 +85,13 @@ def publish(asked: argparse.Namespace) -> int:
     write_file(settings, book.version, text)
     held = f"{len(book.rules)} rules, {number_of_tests(book)} tests passed"
     _print(f"published {book.version} to {settings.rules_topic}: {held}")
-    _print(f"put it in force with: rules activate {book.version}")
+    _print(f"activate it with: rules activate {book.version}")
     return _FINE
 
 
 def activate(asked: argparse.Namespace) -> int:
-    """Puts a published version, or RULES_FILE, in force. Returns 1 where there is no such version,
-    where another is in force than was expected, or where somebody else did the same meanwhile.
+    """Activates a published version, or RULES_FILE. Returns 1 where there is no such version,
+    where another is current than was expected, or where somebody else did the same meanwhile.
 
     Raises:
         RulesError: it can't be used.
@@ -112,7 +112,7 @@ def activate(asked: argparse.Namespace) -> int:
         current = published.current
         if (current and current.version) == version:
             return _unless_unexpected(asked, current) or _said(
-                f"{_name(version)} is in force already"
+                f"{_name(version)} is current already"
             )
         following = (
             current.followed_by(version, activation)
@@ -123,14 +123,14 @@ def activate(asked: argparse.Namespace) -> int:
 
 
 def roll_back(asked: argparse.Namespace) -> int:
-    """Puts the version before in force. Returns 1 where there is none; else as `activate`."""
+    """Activates the version before. Returns 1 where there is none; else as `activate`."""
     settings = DetectorSettings.from_environment(os.environ)
     with closing(RulesTopic(settings)) as topic:
         published = topic.read_all()
         activation = Activation(asked.by, time.time_ns() // 1_000_000, asked.why)
         before = published.current.rolled_back(activation) if published.current else None
         if before is None:
-            return _not_done("no version was in force before the one that is")
+            return _not_done("no version was current before the one that is")
         if before.version is not None:
             published.book(before.version)
         return _use(asked, topic, before)
@@ -144,26 +144,26 @@ def _use(asked: argparse.Namespace, topic: RulesTopic, current: Current) -> int:
     others = [each for each in written if each != current]
     if not others:
         place = f", in place of {_name(old.version)}" if old else ""
-        return _said(f"{_name(current.version)} is in force{place}")
+        return _said(f"{_name(current.version)} is current{place}")
     other = others[-1]
     theirs = _described(other) if other else "RULES_FILE"
     if written[-1] == current:
-        what = f"{_name(current.version)} is in force, in place of what it was not meant to follow"
+        what = f"{_name(current.version)} is current, in place of what it was not meant to follow"
     else:
-        what = f"{_name(current.version)} is not in force: another activation came right after"
+        what = f"{_name(current.version)} is not current: another activation came right after"
     return _not_done(f"{what}: {theirs}; rules list shows what counts")
 
 
 def _unless_unexpected(asked: argparse.Namespace, current: Current | None) -> int:
-    """A status other than 0 where another version is in force than the one that was expected."""
+    """A status other than 0 where another version is current than the one that was expected."""
     found = _name(current.version if current else None)
     if asked.expect in {None, found}:
         return _FINE
-    return _not_done(f"{found} is in force, and not {asked.expect}: nothing was changed")
+    return _not_done(f"{found} is current, and not {asked.expect}: nothing was changed")
 
 
 def list_versions(_: argparse.Namespace) -> int:
-    """Lists what was published, with who put the version in force that is, when and why; raises as
+    """Lists what was published, with who activated the current version, when and why; raises as
     `published.read_published`."""
     published = read_published(DetectorSettings.from_environment(os.environ))
     current = published.current
@@ -174,7 +174,7 @@ def list_versions(_: argparse.Namespace) -> int:
             _print(f"* {_described(current)}")
             continue
         before = current.before.index(version) + 1 if current and version in current.before else 0
-        _print(f"  {version}{f'  in force {before} before' if before else ''}")
+        _print(f"  {version}{f'  current {before} before' if before else ''}")
     return _FINE
 
 
@@ -208,7 +208,7 @@ def _add_activation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--expect",
         metavar="VERSION",
-        help="change nothing unless this one is in force (RULES_FILE where none is)",
+        help="change nothing unless this one is current (RULES_FILE where none is)",
     )
     parser.add_argument("--why", type=_text, default="", metavar="TEXT", help="kept with it")
     parser.add_argument(

@@ -24,7 +24,7 @@ class Following:
     """Rules that were activated, one after the other, for the loop to take up.
 
     In a thread of its own: judging waits neither for the brokers nor for a file's tests. Rules
-    that can't be used are refused, and those in force stay.
+    that can't be used are refused, and the current ones stay.
     """
 
     def __init__(self, settings: DetectorSettings, metrics: Metrics, of_the_file: Rulebook) -> None:
@@ -38,8 +38,8 @@ class Following:
         self._thread = Thread(target=self._follow, name="rules", daemon=True)
 
     def begin(self) -> None:
-        """Reads the topic as it stands and follows it from there on. The first update is the rules
-        in force; where they can't be used, those before them, or else those of the file.
+        """Reads the topic as it stands and follows it from there on. The first update is the
+        current version; where it can't be used, the one before it, or else that of the file.
 
         Raises:
             StreamError: the brokers can't be reached, or the topic isn't there.
@@ -108,7 +108,7 @@ class Following:
             return published.book(version)
         except RulesError as error:
             reason = _first_line(error)
-        except Exception as error:  # noqa: BLE001  # whatever a file holds, those in force go on
+        except Exception as error:  # noqa: BLE001  # whatever a file holds, the current ones go on
             reason = f"{type(error).__name__}: {error}"
         self._metrics.refused_rules()
         log.error("rules refused", rules_version=version, reason=reason)
@@ -148,7 +148,7 @@ def _who(current: Current) -> dict[str, str]:
 
 
 def _current(published: Published) -> tuple[Current | None, str | None]:
-    """The version in force, and its file, which may be corrected."""
+    """The current version, and its file, which may be corrected."""
     current = published.current
     text = published.files.get(current.version) if current and current.version else None
     return current, text

@@ -138,13 +138,13 @@ class Memory:
         return self._new(source, time_ms, currency, offset)
 
     def switch(self, layout: Layout) -> None:
-        """Other rules are in force: their windows take the place of the old ones, in each account
+        """Other rules become current: their windows take the place of the old ones, in each account
         when it next pays."""
         self._laid_out_alike &= layout.windows == self.layout.windows
         self.layout = layout
 
     def lay_out(self, accounts: Iterable[Account]) -> None:
-        """These are to be judged by the rules in force."""
+        """These are to be judged by the current rules."""
         if not self._laid_out_alike:
             for account in accounts:
                 self.layout.take_over(account)

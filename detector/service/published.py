@@ -1,4 +1,4 @@
-"""The rules topic: rules files by version, and which of them is in force."""
+"""The rules topic: rules files by version, and which of them is current."""
 
 import time
 from contextlib import closing
@@ -30,7 +30,7 @@ _DELIVERY_S = 10.0
 
 
 class Activation(NamedTuple):
-    """Who puts a version in force, when, and why."""
+    """Who activates a version, when, and why."""
 
     by: str = ""
     at_ms: int | None = None
@@ -41,7 +41,7 @@ UNKNOWN = Activation()
 
 
 class Current(msgspec.Struct, frozen=True):
-    """The version in force, and those that were in force before it, the latest first; None stands
+    """The current version, and those that were current before it, the latest first; None stands
     for RULES_FILE. `by`, `at_ms` and `why` are those of its `Activation`."""
 
     version: str | None
@@ -51,17 +51,17 @@ class Current(msgspec.Struct, frozen=True):
     why: str = ""
 
     def followed_by(self, version: str | None, activation: Activation = UNKNOWN) -> Self:
-        """Another version is put in force."""
+        """Another version is activated."""
         return type(self)(version, (self.version, *self.before)[:_MAX_BEFORE], *activation)
 
     def rolled_back(self, activation: Activation = UNKNOWN) -> Self | None:
-        """The one before is in force again; None where there was none."""
+        """The one before is current again; None where there was none."""
         return type(self)(self.before[0], self.before[1:], *activation) if self.before else None
 
 
 @dataclass
 class Published:
-    """What the topic holds: the files' text by version, and what is in force. `max_events` payments
+    """What the topic holds: the files' text by version, and what is current. `max_events` payments
     are kept of an account."""
 
     topic: str
@@ -138,8 +138,8 @@ class RulesTopic:
         return batch is not None
 
     def make_current(self, current: Current) -> list[Current | None]:
-        """Writes which version is in force, and reads on until that is read back: returns what
-        was put in force since the topic was read, which is more where others do so, too."""
+        """Writes which version is current, and reads on until that is read back: returns what
+        was activated since the topic was read, which is more where others do so, too."""
         known = len(self.activated)
         write_current(self._settings, current)
         deadline = time.monotonic() + _DELIVERY_S
@@ -178,7 +178,7 @@ def write_file(settings: DetectorSettings, version: str, text: str) -> None:
 
 
 def write_current(settings: DetectorSettings, current: Current) -> None:
-    """Puts a version in force; raises as `write_file`."""
+    """Activates a version; raises as `write_file`."""
     _write(settings, CURRENT_KEY, msgspec.json.encode(current))
 
 

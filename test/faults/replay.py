@@ -1,7 +1,7 @@
 """The verdicts once more: the whole input judged offline, by the same rules, without a fault.
 
 The oracle, which shares no code with the detector, knows the original rule. What the others say,
-in shadow or in force, depends on all that an account did before, so it tells whether the
+in shadow or active, depends on all that an account did before, so it tells whether the
 detector's memory came through the faults whole.
 """
 

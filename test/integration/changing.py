@@ -39,7 +39,7 @@ class Ruled:
         return version
 
     def activate(self, version: str) -> None:
-        """Puts a version in force."""
+        """Activates a version."""
         current = read_published(self._settings).current
         write_current(self._settings, current.followed_by(version) if current else Current(version))
 

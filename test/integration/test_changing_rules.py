@@ -194,7 +194,7 @@ def test_detectors_take_up_what_is_activated_and_roll_back(ruled: Ruled, tmp_pat
             arguments = [version] if asked == "activate" else []
             done = ruled.run("rules", asked, *arguments)
             assert (done.returncode, done.stderr) == (0, "")
-            assert done.stdout.startswith(f"{version} is in force")
+            assert done.stdout.startswith(f"{version} is current")
             for detector in (a, b):
                 wait_until(lambda d=detector, v=version: v in last_said(d), "it is taken up")
     listed = ruled.run("rules", "list").stdout.splitlines()
@@ -202,7 +202,7 @@ def test_detectors_take_up_what_is_activated_and_roll_back(ruled: Ruled, tmp_pat
     assert listed[1:] == [f"  {LOW}"]
     done = ruled.run("rules", "rollback")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "detector: no version was in force before the one that is\n"
+    assert done.stderr == "detector: no version was current before the one that is\n"
 
 
 HOSTILE = large_amount(900).replace('"{observed}', r'"\U00110000 {observed}')
@@ -249,7 +249,7 @@ def test_no_command_takes_a_reason_with_what_is_no_character(
 # -- who, when and why
 
 
-def test_who_put_rules_in_force_when_and_why_is_kept(ruled: Ruled) -> None:
+def test_who_activated_rules_when_and_why_is_kept(ruled: Ruled) -> None:
     done = ruled.run("rules", "activate", HIGH, "--by", "ana", "--why", "fewer alarms")
     assert (done.returncode, done.stderr) == (0, "")
     first, second = ruled.run("rules", "list").stdout.splitlines()
@@ -260,15 +260,15 @@ def test_who_put_rules_in_force_when_and_why_is_kept(ruled: Ruled) -> None:
     assert second.endswith(f" UTC by {getpass.getuser()}@{socket.gethostname()}")
 
 
-def test_nothing_changes_where_another_version_is_in_force_than_was_expected(ruled: Ruled) -> None:
+def test_nothing_changes_where_another_version_is_current_than_was_expected(ruled: Ruled) -> None:
     done = ruled.run("rules", "activate", HIGH, "--expect", LOW)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"detector: RULES_FILE is in force, and not {LOW}: nothing was changed\n"
+    assert done.stderr == f"detector: RULES_FILE is current, and not {LOW}: nothing was changed\n"
     assert ruled.run("rules", "activate", HIGH, "--expect", "RULES_FILE").returncode == 0
     assert ruled.run("rules", "activate", LOW, "--expect", HIGH).returncode == 0
     done = ruled.run("rules", "rollback", "--expect", HIGH)
     assert (done.returncode, done.stdout) == (1, "")
-    assert ruled.run("rules", "rollback", "--expect", LOW).stdout.startswith(f"{HIGH} is in force")
+    assert ruled.run("rules", "rollback", "--expect", LOW).stdout.startswith(f"{HIGH} is current")
 
 
 def test_of_two_who_activate_at_once_the_second_is_told(
@@ -284,7 +284,7 @@ def test_of_two_who_activate_at_once_the_second_is_told(
         assert rules._use(asked, topic, mine) == 1
         out, error = capsys.readouterr()
     assert out == ""
-    assert error.startswith(f"detector: {LOW} is in force, in place of what it was not meant to ")
+    assert error.startswith(f"detector: {LOW} is current, in place of what it was not meant to ")
     assert " by ben; rules list shows what counts" in error
     assert ruled.run("rules", "list").stdout.splitlines()[1].endswith(" by ana")
 
@@ -306,7 +306,7 @@ def test_rules_of_the_file_count_again_also_for_detectors_that_run(
             back()
             wait_until(lambda: of_the_file in last_said(detector), "the file counts again")
     done = ruled.run("rules", "activate", "--file")
-    assert (done.returncode, done.stdout) == (0, "RULES_FILE is in force already\n")
+    assert (done.returncode, done.stdout) == (0, "RULES_FILE is current already\n")
     assert ruled.run("rules", "activate").returncode == 2
 
 
@@ -325,7 +325,7 @@ def test_a_start_says_which_rules_count_and_what_does_not(
         assert f'"activated": "{HIGH}"' in line
         assert '"activated_by": "ana"' in line
         assert "cleanup.policy" not in detector.said()
-    ruled.publish(SHIPPED.read_text())  # known, and not in force: nobody is to be warned
+    ruled.publish(SHIPPED.read_text())  # known, and not current: nobody is to be warned
     with running(ruled.topics, tmp_path / "known", **ruled.settings) as detector:
         detector.wait_until_said("judging")
         assert "rules of RULES_TOPIC count" in detector.said()
@@ -345,7 +345,7 @@ def last_said(detector: Running) -> str:
     return [line for line in detector.said().splitlines() if '"judging"' in line][-1]
 
 
-def test_a_detector_that_starts_takes_the_version_in_force_and_logs_a_version_once(
+def test_a_detector_that_starts_takes_the_current_version_and_logs_a_version_once(
     ruled: Ruled, tmp_path: Path
 ) -> None:
     ruled.activate(LOW)
@@ -381,7 +381,7 @@ def test_rules_that_can_not_be_used_are_refused_and_the_old_ones_go_on(
     assert require_that_the_log_is_right(ruled, 100) == {HIGH: 100}
 
 
-def test_where_the_version_in_force_can_not_be_used_a_start_takes_the_one_before(
+def test_where_the_current_version_can_not_be_used_a_start_takes_the_one_before(
     ruled: Ruled, tmp_path: Path
 ) -> None:
     ruled.activate(LOW)

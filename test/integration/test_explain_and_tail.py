@@ -34,7 +34,7 @@ def ruled(kafka: Any, new_topic: Callable[..., str]) -> Ruled:
 
 @pytest.fixture
 def judged(ruled: Ruled, tmp_path: Path) -> Ruled:
-    """Three frauds by the first rules, in one partition; then other rules are in force."""
+    """Three frauds by the first rules, in one partition; then other rules are current."""
     ruled.activate(ruled.publish(FIRST))
     now_ms = time.time_ns() // 1_000_000
     send(ruled.topics, [(0, (now_ms + n, b"n1", transaction(n, "950"), ())) for n in range(3)])

@@ -30,7 +30,7 @@ class Settings:
     group: str
     asked_per_second: int
     seconds: int
-    expectation: Expectation  # where no fraud tells which rules are in force
+    expectation: Expectation  # where no fraud tells which rules are current
 
     @classmethod
     def read(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> "Settings":
@@ -67,7 +67,7 @@ class Settings:
 
 def _expectation(rules_file: str, fraud_threshold: str) -> Expectation:
     if rules_file:
-        return Expectation(None, "no fraud tells which rules of RULES_FILE are in force")
+        return Expectation(None, "no fraud tells which rules of RULES_FILE are current")
     if not fraud_threshold:
         return Expectation(share_from(SHIPPED_LIMIT))
     with suppress(InvalidOperation):  # no number, or not a number

@@ -192,7 +192,7 @@ def remember(memory: Memory, rules: Rules, offset: int) -> list[Hit]:
 
 
 @pytest.mark.parametrize("after", [("1h",), ("2d",), ("2d", "1h")])
-def test_where_other_rules_take_over_accounts_are_as_if_those_had_been_in_force_all_along(
+def test_where_other_rules_take_over_accounts_are_as_if_those_had_been_current_all_along(
     after: Sequence[str],
 ) -> None:
     old, new = sums_of("1h"), sums_of(*after)

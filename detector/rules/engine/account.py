@@ -13,7 +13,7 @@ takes less than half of their memory, and to save it is to copy it.
     OLDER     how many older payees there are
     FIRST     the input offset of the first payment since the account was last saved
     STORED    whether it was ever saved
-    then, for each window whose sum the rules in force follow: where its first payment stands, and
+    then, for each window whose sum the current rules follow: where its first payment stands, and
     a sum that is no less than its own: what left the window is taken off when somebody asks; then
     the payments, in order of event time, equal ones in offset order: time, amount, payee; three
     words each.

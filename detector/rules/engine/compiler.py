@@ -32,7 +32,7 @@ from detector.rules.language.tree import Mode, Rulebook
 LATE_MS = 3_600_000  # so much longer than the longest window payments are kept
 
 Hit = tuple[int, Any, Any]
-"""A rule that fired: its index among those in force, and of an active one what it observed, and its
+"""A rule that fired: its index in the program, and of an active one what it observed, and its
 threshold."""
 
 Evaluator = Callable[[Account, int, int, bytes, bytes, bytes], list[Hit]]

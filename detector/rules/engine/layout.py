@@ -163,7 +163,7 @@ class Layout:
     # -- as bytes
 
     def packed(self, account: Account, as_of: int) -> bytes:
-        """The account as it is saved: all that doesn't depend on the rules in force, and up to
+        """The account as it is saved: all that doesn't depend on the current rules, and up to
         which offset of the input (not included) it is complete."""
         words, start = account.tobytes(), start_of(account.windows)
         return b"".join(

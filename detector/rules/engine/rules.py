@@ -1,4 +1,4 @@
-"""The rules in force, compiled, and their verdicts."""
+"""The current rules, compiled, and their verdicts."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -65,7 +65,7 @@ def _counting(evaluate: Evaluator, counts: Counter[int], indexes: Iterable[int])
 
 
 class Rules:
-    """All rules of a book, in force.
+    """All rules of a book, current.
 
     `failures` and `inapplicable` count by the index of a rule in `program.rules`. Rules that look
     at the record alone need no account; with `may_change`, others may follow in their index, and
