@@ -130,8 +130,7 @@ class Checker:
         token, operand = prefix.token, prefix.operand
         if token.text == "-" and isinstance(operand, Atom) and operand.token.kind in _NUMERALS:
             return _literal(operand.token, sign="-")
-        found = self.check(operand)
-        kind = _kind(found)
+        kind = _kind(found := self.check(operand))
         if (token.text, kind) not in operators.UNARY:
             _refuse(token, f'"{token.text}" does not fit {kind}')
         return Unary(kind, token.text, found)
