@@ -58,7 +58,7 @@ def test(arguments: argparse.Namespace, out: TextIO, engine: Engine, max_events:
 def diff(arguments: argparse.Namespace, out: TextIO) -> int:
     """Prints in words how `arguments.new` judges otherwise than `arguments.old`.
 
-    Returns 0 where they judge alike, 1 where they don't, 2 where there are mistakes.
+    Returns 0 where they judge the same, 1 where they don't, 2 where there are mistakes.
     """
     old, new = _loaded(arguments.old, out), _loaded(arguments.new, out)
     if old is None or new is None:

@@ -141,8 +141,10 @@ class Detector:
     def _send(self, stream: Stream, batch: Batch, routed: Routed) -> None:
         settings = self._settings
         if routed.legit:
-            noted = [*map(routed.legit_headers.get, routed.legit)] if routed.legit_headers else None
-            stream.forward(batch, settings.legit_topic, routed.legit, noted)
+            headers = (
+                [*map(routed.legit_headers.get, routed.legit)] if routed.legit_headers else None
+            )
+            stream.forward(batch, settings.legit_topic, routed.legit, headers)
         if routed.fraud:
             stream.forward(batch, settings.fraud_topic, routed.fraud, routed.fraud_headers)
         if routed.dead:

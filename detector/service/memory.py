@@ -112,14 +112,14 @@ class Memory:
             source, offset = sources[n], payments.offsets[n]
             if account is not None:
                 account[FIRST] = offset
-            touched: Any = (
+            used: Any = (
                 account
                 or dirty.get(source)
                 or new(source, payments.times_ms[n], payments.currencies[n], offset)
             )
-            if touched is not None:
-                dirty[source] = touched
-            found[n] = touched
+            if used is not None:
+                dirty[source] = used
+            found[n] = used
         return found
 
     def _new(self, source: bytes, time_ms: int, currency: bytes, offset: int) -> Account:

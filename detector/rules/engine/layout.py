@@ -177,7 +177,7 @@ class Layout:
         )
 
     def unpacked(self, packed: bytes, offset: int) -> Account:
-        """The account, touched again at an offset.
+        """The account, used again at an offset.
 
         Raises:
             ValueError: the bytes are no account.

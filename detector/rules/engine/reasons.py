@@ -11,7 +11,7 @@ from detector.rules.engine.compiler import Hit
 from detector.rules.language.tree import Kind, Mode, Parameter, Rule, Slot, Type
 from detector.rules.language.tree_queries import windows
 
-_KEPT = 1 << 12
+_CACHE_SIZE = 1 << 12
 _UNITS = (
     (86_400_000, 3, "days"),
     (3_600_000, 1, "hours"),
@@ -35,8 +35,8 @@ class Reasons:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
-        self._writer = lru_cache(_KEPT)(self._writer_of)
-        self._writers = lru_cache(_KEPT)(self._writers_of)
+        self._writer = lru_cache(_CACHE_SIZE)(self._writer_of)
+        self._writers = lru_cache(_CACHE_SIZE)(self._writers_of)
 
     def as_json(self, indexes: tuple[int, ...], matches: Sequence[Hit], payment: Payment) -> bytes:
         """An array with a reason for each active rule that fired. `indexes` are those of the

@@ -159,7 +159,7 @@ def scalar(node: YamlNode, what: str, mistakes: Diagnostics) -> ScalarNode | Non
 
 
 class _Reader:
-    """Makes nodes from YAML's events; what is wrong but understood is noted on the way."""
+    """Makes nodes from YAML's events; what is wrong but understood is reported on the way."""
 
     def __init__(self, text: str, mistakes: Diagnostics) -> None:
         self._text = text

@@ -29,7 +29,7 @@ _FORMS = f'a whole number, a number such as 2.5, {DURATION_FORM}, or money such 
 
 
 def read_params(node: YamlNode, mistakes: Diagnostics) -> dict[str, tuple[ScalarNode, Param]]:
-    """The parameters by name, each with its key. One that is wrong, which has been noted, gets a
+    """The parameters by name, each with its key. One that is wrong, which has been reported, gets a
     value of the type that it looks like, so that expressions can be checked nevertheless."""
     found = {}
     for key, value in pairs(node, "params", mistakes):

@@ -1,4 +1,4 @@
-"""Versions: the same for files that judge alike, whatever else they say and however they look.
+"""Versions: the same for files that judge the same, whatever else they say and however they look.
 
 They are over the canonical JSON of what decides verdicts and reasons: not comments, sources,
 tests, spaces, or whether a number is written 900 or 900.00.

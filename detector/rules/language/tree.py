@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """The type of a list, all of whose elements are alike."""
+    """The type of a list, all of whose elements have one type."""
 
     element: Kind
 
@@ -106,7 +106,7 @@ Node = Literal | Parameter | Feature | Given | Unary | Binary | Choice | ListNod
 
 
 class Mode(StrEnum):
-    """Whether a rule's hits move a record, are only noted, or it isn't judged at all."""
+    """Whether a rule's matches move a record, are only tagged, or it isn't evaluated at all."""
 
     ACTIVE = "active"
     SHADOW = "shadow"

@@ -99,7 +99,7 @@ def with_parts(node: Node, changed: tuple[Node, ...]) -> Node:
 
 
 def with_window(rule: Rule) -> Rule:
-    """The rule with the longest of its windows noted."""
+    """The rule with the longest of its windows."""
     nodes = (rule.observed, rule.threshold, rule.when)
     lengths = [length for node in nodes for length in windows(node, rule.params)]
     return replace(rule, window_ms=max(lengths, default=None))
