@@ -27,6 +27,7 @@ from kafka_batch._records.row_mask import RowMask
 from kafka_batch._records.uniform import RowsInText
 from kafka_batch._stream.observer import Observer
 from kafka_batch._stream.stream import IDLE_WAIT_MS, Stream
+from kafka_batch.cluster import Cluster, KafkaCluster, Reader, TransactionalStream
 from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
 from kafka_batch.errors import (
     FatalError,
@@ -35,6 +36,7 @@ from kafka_batch.errors import (
     StreamError,
     describe_error,
 )
+from kafka_batch.lists import ListCluster
 
 __all__ = [
     "BATCH_BYTES",
@@ -44,6 +46,7 @@ __all__ = [
     "Batch",
     "BatchConsumer",
     "BatchProducer",
+    "Cluster",
     "Compression",
     "Consumer",
     "FatalError",
@@ -52,11 +55,14 @@ __all__ = [
     "HeaderBlock",
     "HeaderTemplate",
     "Headers",
+    "KafkaCluster",
     "KeyValues",
+    "ListCluster",
     "Observer",
     "PartitionReader",
     "PlainBatch",
     "QuietRepeats",
+    "Reader",
     "Record",
     "RecordCodec",
     "RecoverableError",
@@ -67,6 +73,7 @@ __all__ = [
     "StreamConfig",
     "StreamError",
     "TopicLimits",
+    "TransactionalStream",
     "create_topics",
     "describe_error",
     "describe_topics",

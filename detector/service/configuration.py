@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from detector.service.restoring import StateConfig
 from detector.service.settings import DetectorSettings, StateMissing
-from kafka_batch import BATCH_BYTES, FatalError, StreamConfig, TopicLimits, describe_topics
+from kafka_batch import BATCH_BYTES, Cluster, FatalError, StreamConfig, TopicLimits
 
 _END_WAIT_MS = 10  # once for each partition that is restored
 
 
 def describe_all_topics(
-    settings: DetectorSettings, *, keeps_state: bool
+    settings: DetectorSettings, kafka: Cluster, *, keeps_state: bool
 ) -> Mapping[str, TopicLimits]:
     """The limits of each topic that is read or written.
 
@@ -23,7 +23,7 @@ def describe_all_topics(
         names.append(settings.state_topic)
     if settings.rules_topic is not None:
         names.append(settings.rules_log_topic)
-    known = describe_topics(settings.kafka_broker_url, names)
+    known = kafka.describe(stream_config(settings, BATCH_BYTES, keeps_state=keeps_state), names)
     if keeps_state:
         _require_as_many_partitions(known, settings.transactions_topic, settings.state_topic)
     return known
@@ -45,13 +45,13 @@ def stream_config(settings: DetectorSettings, max_bytes: int, *, keeps_state: bo
     )
 
 
-def state_config(settings: DetectorSettings, config: StreamConfig) -> StateConfig:
+def state_config(settings: DetectorSettings, config: StreamConfig, kafka: Cluster) -> StateConfig:
     """Of what is saved and restored beside the stream with this configuration."""
     return StateConfig(
         topic=settings.state_topic,
         source=settings.transactions_topic,
         go_on_without=settings.state_missing is StateMissing.PARTIAL,
-        reader=config.for_a_reader(wait_ms=_END_WAIT_MS),
+        open_reader=lambda: kafka.open_reader(config, wait_ms=_END_WAIT_MS),
     )
 
 

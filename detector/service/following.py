@@ -8,10 +8,10 @@ import structlog
 from detector.rules.file.loading import RulesError
 from detector.rules.language.tree import Rulebook
 from detector.service.metrics import Metrics
-from detector.service.published import Current, Published, RulesTopic
+from detector.service.published import KAFKA, Current, Published, RulesTopic
 from detector.service.settings import DetectorSettings
 from detector.wire.verdicts import utc
-from kafka_batch import StreamError
+from kafka_batch import Cluster, StreamError
 
 _WAIT_MS = 500.0
 _PAUSE_S = 1.0  # before the topic is opened again
@@ -27,10 +27,17 @@ class Following:
     that can't be used are refused, and the current ones stay.
     """
 
-    def __init__(self, settings: DetectorSettings, metrics: Metrics, of_the_file: Rulebook) -> None:
+    def __init__(
+        self,
+        settings: DetectorSettings,
+        metrics: Metrics,
+        of_the_file: Rulebook,
+        kafka: Cluster = KAFKA,
+    ) -> None:
         """`of_the_file` are the rules where no version is activated."""
         self._settings = settings
         self._of_the_file = of_the_file
+        self._kafka = kafka
         self._metrics = metrics
         self._updates: deque[Rulebook] = deque(maxlen=1)
         self._seen: tuple[Current | None, str | None] = None, None
@@ -44,7 +51,7 @@ class Following:
         Raises:
             StreamError: the brokers can't be reached, or the topic isn't there.
         """
-        topic = RulesTopic(self._settings)
+        topic = RulesTopic(self._settings, self._kafka)
         published = topic.read_all()
         topic.close()
         if topic.cleanup_policy != "compact":
@@ -84,7 +91,7 @@ class Following:
                 self._ended.wait(_PAUSE_S)
 
     def _follow_once(self) -> None:
-        topic = RulesTopic(self._settings)
+        topic = RulesTopic(self._settings, self._kafka)
         try:
             self._look(topic.read_all())
             while not self._ended.is_set():

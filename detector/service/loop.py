@@ -15,10 +15,11 @@ from detector.service.memory import Memory
 from detector.service.metrics import Metrics
 from detector.service.observer import StreamObserver
 from detector.service.progress import ProgressReport
+from detector.service.published import KAFKA
 from detector.service.routing import DeadLetter, Limits, Routed, route
 from detector.service.settings import DetectorSettings
 from detector.service.state import State
-from kafka_batch import IDLE_WAIT_MS, NO_TIMESTAMP, Batch, Guarantee, Stream
+from kafka_batch import IDLE_WAIT_MS, NO_TIMESTAMP, Batch, Cluster, Guarantee, TransactionalStream
 from service_kit.cores import CpuAffinity
 from service_kit.health import Heartbeat
 from service_kit.shutdown import Shutdown
@@ -46,9 +47,11 @@ class Detector:
         heartbeat: Heartbeat,
         shutdown: Shutdown,
         take_update: Callable[[], Rulebook | None] = lambda: None,
+        kafka: Cluster = KAFKA,
     ) -> None:
         """`take_update` returns another rule set that is to become the current one, or None."""
         self._settings = settings
+        self._kafka = kafka
         self._updates = take_update
         self._metrics = metrics
         self._use(rules)
@@ -71,16 +74,16 @@ class Detector:
         self._heartbeat.beat()
         self._rules.clear_counts()  # of a batch that the last stream judged and did not send
         settings, keeps_state = self._settings, self._keeps_state
-        topics = describe_all_topics(settings, keeps_state=keeps_state)
+        topics = describe_all_topics(settings, self._kafka, keeps_state=keeps_state)
         outputs = (topics[name] for name in settings.output_topics)
         limits = Limits.of(outputs, topics[settings.transactions_topic])
         max_bytes = min(topic.max_bytes for topic in topics.values())
         config = stream_config(settings, max_bytes, keeps_state=keeps_state)
-        saved = state_config(settings, config) if keeps_state else None
+        saved = state_config(settings, config, self._kafka) if keeps_state else None
         state = State(saved, settings.state_bounds, self._rules)
         observer = StreamObserver(state, self._metrics)
         try:
-            with Stream(
+            with self._kafka.open_stream(
                 config, observer, self._shutdown.deadline, self._member_id, observer.before_commit
             ) as stream:
                 observer.stream = stream
@@ -111,7 +114,7 @@ class Detector:
             state.switch(self._rules)
             self._say_what_judges()
 
-    def _turn(self, stream: Stream, state: State, limits: Limits) -> None:
+    def _turn(self, stream: TransactionalStream, state: State, limits: Limits) -> None:
         self._take_update(state)
         state.restore(stream)
         batch = stream.read(_wait_ms(state))
@@ -128,7 +131,7 @@ class Detector:
         self._cpu_affinity.update()
         self._report.turn(stream, state)
 
-    def _log_version(self, stream: Stream, batch: Batch, memory: Memory) -> None:
+    def _log_version(self, stream: TransactionalStream, batch: Batch, memory: Memory) -> None:
         """Tells the log, in the Kafka transaction of this batch, where it is the first that other
         rules judge."""
         version, is_logged = self._rules.version, self._settings.rules_topic is not None
@@ -138,7 +141,7 @@ class Detector:
             stream.send(self._settings.rules_log_topic, 0, [record])
         memory.rules_version, memory.is_logged = version, is_logged
 
-    def _send(self, stream: Stream, batch: Batch, routed: Routed) -> None:
+    def _send(self, stream: TransactionalStream, batch: Batch, routed: Routed) -> None:
         settings = self._settings
         if routed.legit:
             headers = (
@@ -150,7 +153,9 @@ class Detector:
         if routed.dead:
             self._send_dead(stream, batch, routed.dead)
 
-    def _send_dead(self, stream: Stream, batch: Batch, dead: Iterable[DeadLetter]) -> None:
+    def _send_dead(
+        self, stream: TransactionalStream, batch: Batch, dead: Iterable[DeadLetter]
+    ) -> None:
         """In offset order: those that are whole many at once, the others one by one."""
         topic = self._settings.dead_letter_topic
         for whole, run in groupby(dead, key=lambda letter: letter.record is None):

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from detector.service.metrics import Metrics
 from detector.service.state import State
-from kafka_batch import Stream
+from kafka_batch import TransactionalStream
 
 
 class StreamObserver:
     """Tells state and metrics of rebalances and commits (`kafka_batch.Observer`)."""
 
     def __init__(self, state: State, metrics: Metrics) -> None:
-        self.stream: Stream | None = None
+        self.stream: TransactionalStream | None = None
         self._state = state
         self._metrics = metrics
         self.committing = metrics.committing

@@ -8,7 +8,7 @@ import structlog
 from detector.service.dead_letters import DeadLetterWarnings
 from detector.service.metrics import Metrics
 from detector.service.state import State
-from kafka_batch import Stream
+from kafka_batch import TransactionalStream
 
 _REPORT_S = 10.0
 _STALLED_S = 20.0  # longer than a Kafka transaction is left open, with the default settings
@@ -47,7 +47,7 @@ class ProgressReport:
         self._stall = StallDetector(self._since)
         self._before = metrics.committed_total.copy()
 
-    def turn(self, stream: Stream, state: State) -> None:
+    def turn(self, stream: TransactionalStream, state: State) -> None:
         """To be called at each turn of the loop."""
         now = time.monotonic()
         if now >= self._lag_at:

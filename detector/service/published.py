@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 import msgspec
-from kafka.structs import TopicPartition
 
 from detector.rules.file.loading import load
 from detector.rules.language.diagnostics import Diagnostic, Location, RulesError
@@ -14,19 +13,18 @@ from detector.rules.language.tree import Rulebook
 from detector.rules.tools.test_runner import validated
 from detector.service.settings import DetectorSettings
 from kafka_batch import (
-    BatchProducer,
+    Cluster,
     Guarantee,
-    PartitionReader,
+    KafkaCluster,
     RecoverableError,
     StreamConfig,
-    describe_topics,
 )
-from kafka_batch.errors import map_kafka_errors
 from service_kit.settings import SettingsError
 
 CURRENT_KEY = b"current"  # no version, which is of hex digits
 _MAX_BEFORE = 100
 _DELIVERY_S = 10.0
+KAFKA = KafkaCluster()
 
 
 class Activation(NamedTuple):
@@ -114,12 +112,13 @@ class RulesTopic:
     All methods raise a StreamError where the brokers can't be reached, or the topic isn't there.
     """
 
-    def __init__(self, settings: DetectorSettings) -> None:
-        topic, self.cleanup_policy = _topic(settings)
+    def __init__(self, settings: DetectorSettings, kafka: Cluster = KAFKA) -> None:
+        topic, self.cleanup_policy = _topic(settings, kafka)
+        self._kafka = kafka
         self.published = Published(topic, settings.state_max_events)
         self.activated: list[Current | None] = []  # all that were read, the latest last
         self._settings = settings
-        self._reader = PartitionReader(**reader_settings(settings))
+        self._reader = kafka.open_reader(_config(settings))
 
     def read_all(self) -> Published:
         """What the topic holds by now."""
@@ -141,7 +140,7 @@ class RulesTopic:
         """Writes which version is current, and reads on until that is read back: returns what
         was activated since the topic was read, which is more where others do so, too."""
         known = len(self.activated)
-        write_current(self._settings, current)
+        write_current(self._settings, current, self._kafka)
         deadline = time.monotonic() + _DELIVERY_S
         while current not in self.activated[known:] or not self._reader.at_end:
             self.read_more()
@@ -167,36 +166,33 @@ def read_published(settings: DetectorSettings) -> Published:
         return topic.read_all()
 
 
-def write_file(settings: DetectorSettings, version: str, text: str) -> None:
+def write_file(settings: DetectorSettings, version: str, text: str, kafka: Cluster = KAFKA) -> None:
     """Publishes a rules file under its version.
 
     Raises:
         SettingsError: no rules topic is set.
         StreamError: the brokers can't be reached, or refuse.
     """
-    _write(settings, version.encode(), text.encode())
+    _write(settings, kafka, version.encode(), text.encode())
 
 
-def write_current(settings: DetectorSettings, current: Current) -> None:
+def write_current(settings: DetectorSettings, current: Current, kafka: Cluster = KAFKA) -> None:
     """Activates a version; raises as `write_file`."""
-    _write(settings, CURRENT_KEY, msgspec.json.encode(current))
+    _write(settings, kafka, CURRENT_KEY, msgspec.json.encode(current))
 
 
-def _write(settings: DetectorSettings, key: bytes, value: bytes) -> None:
-    topic, _ = _topic(settings)
-    config = _config(settings).for_the_producer()
-    with map_kafka_errors(None), closing(BatchProducer(**config)) as producer:
-        record = (time.time_ns() // 1_000_000, key, value, ())
-        producer.extend(TopicPartition(topic, 0), [record])
-        producer.flush_within(_DELIVERY_S)
+def _write(settings: DetectorSettings, kafka: Cluster, key: bytes, value: bytes) -> None:
+    topic, _ = _topic(settings, kafka)
+    record = (time.time_ns() // 1_000_000, key, value, ())
+    kafka.write(_config(settings), topic, 0, record)
 
 
-def _topic(settings: DetectorSettings) -> tuple[str, str]:
+def _topic(settings: DetectorSettings, kafka: Cluster) -> tuple[str, str]:
     """The rules topic, which is there, and its cleanup policy."""
     topic = settings.rules_topic
     if topic is None:
         raise SettingsError("RULES_TOPIC is not set: the topic that rules are published to")
-    return topic, describe_topics(settings.kafka_broker_url, [topic])[topic].cleanup_policy
+    return topic, kafka.describe(_config(settings), [topic])[topic].cleanup_policy
 
 
 def reader_settings(settings: DetectorSettings) -> dict[str, Any]:

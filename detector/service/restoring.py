@@ -2,7 +2,7 @@
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import structlog
 from detector.rules import Rules
 from detector.service.memory import FORMAT, Manifest, Memory
 from detector.wire.payments import Payments, read_payments
-from kafka_batch import Batch, FatalError, KeyValues, PartitionReader
+from kafka_batch import Batch, FatalError, KeyValues, Reader
 
 _TURN_S = 0.1  # other partitions wait so long
 
@@ -22,12 +22,12 @@ log = structlog.get_logger("detector")
 @dataclass(frozen=True, slots=True)
 class StateConfig:
     """Where state is kept, of what input, and whether to go on, with what is left, where it is
-    missing. `reader` are the settings of a `PartitionReader`."""
+    missing."""
 
     topic: str
     source: str
     go_on_without: bool
-    reader: Mapping[str, Any]
+    open_reader: Callable[[], Reader]
 
 
 class Restoring:
@@ -36,7 +36,7 @@ class Restoring:
     def __init__(
         self,
         config: StateConfig,
-        reader: PartitionReader,
+        reader: Reader,
         rules: Rules,
         memory: Memory,
         partition: int,

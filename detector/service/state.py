@@ -18,7 +18,7 @@ import structlog
 from detector.rules import Rules
 from detector.service.memory import MANIFEST_KEY, Bounds, Memory, Saved
 from detector.service.restoring import Restoring, StateConfig
-from kafka_batch import NO_TIMESTAMP, PartitionReader, Stream
+from kafka_batch import NO_TIMESTAMP, Reader, TransactionalStream
 
 log = structlog.get_logger("detector")
 _MIN_PATIENCE_S, _MAX_PATIENCE_S = 1.0, 16.0
@@ -45,7 +45,7 @@ class State:
         self._config = config
         self._bounds = bounds
         self._rules = rules
-        self._reader: PartitionReader | None = None
+        self._reader: Reader | None = None
         self._restoring: Restoring | None = None
         self._has_joined = False
         self._phases: dict[int, Phase] = {}  # by partition that the group assigned
@@ -88,7 +88,7 @@ class State:
         if self._config is None:
             self.memories.clear()
 
-    def restore(self, stream: Stream) -> None:
+    def restore(self, stream: TransactionalStream) -> None:
         """A short turn of restoring the partitions that are paused, one after the other.
 
         Raises:
@@ -113,7 +113,7 @@ class State:
                 self._restoring = None  # others go first
                 self._patience_s = min(2 * self._patience_s, _MAX_PATIENCE_S)
 
-    def _begin_one(self, stream: Stream, config: StateConfig) -> None:
+    def _begin_one(self, stream: TransactionalStream, config: StateConfig) -> None:
         paused = stream.paused_positions()
         for partition in sorted(paused, key=lambda it: (self._stalled_at.get(it, 0.0), it)):
             offset = paused[partition]
@@ -121,7 +121,7 @@ class State:
             if memory is not None and memory.next_offset == offset:
                 self._go_live(stream, partition)  # nobody else had it meanwhile
                 continue
-            self._reader = self._reader or PartitionReader(**config.reader)
+            self._reader = self._reader or config.open_reader()
             memory = Memory(self._rules.layout, self._bounds, source=stream.topic_id_tag)
             self._restoring = Restoring(
                 config, self._reader, self._rules, memory, partition, offset, self._patience_s
@@ -130,7 +130,7 @@ class State:
                 self._phases[partition] = Phase.RESTORING
             return
 
-    def _go_live(self, stream: Stream, partition: int) -> None:
+    def _go_live(self, stream: TransactionalStream, partition: int) -> None:
         self._phases[partition] = Phase.LIVE
         stream.resume(partition)
 
@@ -145,7 +145,7 @@ class State:
         if self._reader is not None:
             self._reader.close()
 
-    def committing(self, stream: Stream, offsets: Mapping[int, int]) -> None:
+    def committing(self, stream: TransactionalStream, offsets: Mapping[int, int]) -> None:
         """Sends what is to be saved, in the Kafka transaction that commits these offsets. Without
         timestamps: the brokers would refuse those of a clock that is wrong."""
         for partition in offsets:
@@ -155,7 +155,7 @@ class State:
                 self._send(stream, partition, saved)
             self._send(stream, partition, [(MANIFEST_KEY, _encode(memory.manifest()))])
 
-    def _send(self, stream: Stream, partition: int, saved: Sequence[Saved]) -> None:
+    def _send(self, stream: TransactionalStream, partition: int, saved: Sequence[Saved]) -> None:
         if self._config is not None:
             records = [(NO_TIMESTAMP, source, packed, ()) for source, packed in saved]
             stream.send(self._config.topic, partition, records)
