@@ -3,6 +3,7 @@
 The values are the generator's own (`SEED=1`), taken apart and written again.
 """
 
+import time
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -10,7 +11,7 @@ from kafka.structs import TopicPartition
 
 from bench.topics import PARTITIONS, Broker
 from generator.transactions import Transaction, Transactions
-from kafka_batch import BATCH_BYTES, NO_TIMESTAMP, BatchProducer, Record, partition_of
+from kafka_batch import BATCH_BYTES, BatchProducer, Record, partition_of
 
 _ACCOUNTS = 10_000
 _CHUNK_SIZE = 10_000
@@ -66,13 +67,14 @@ def fill(broker: Broker, topic: str, shape: str, records: int) -> None:
     )
     try:
         for done in range(0, records, _CHUNK_SIZE):
+            now_ms = time.time_ns() // 1_000_000
             chunk = transactions.take(min(_CHUNK_SIZE, records - done))
             by_partition: list[list[Record]] = [[] for _ in range(PARTITIONS)]
             for number, (source, value) in enumerate(
                 zip(chunk.sources, chunk.values, strict=True), done
             ):
                 key = source.encode()
-                record = (NO_TIMESTAMP, key, shaped(value, number), ())
+                record = (now_ms, key, shaped(value, number), ())
                 by_partition[partition_of(key, PARTITIONS)].append(record)
             for partition, made in enumerate(by_partition):
                 producer.extend(TopicPartition(topic, partition), made)
