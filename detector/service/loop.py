@@ -52,7 +52,7 @@ class Detector:
         """`take_update` returns another rule set that is to become the current one, or None."""
         self._settings = settings
         self._kafka = kafka
-        self._updates = take_update
+        self._take_next_rules = take_update
         self._metrics = metrics
         self._use(rules)
         self._heartbeat = heartbeat
@@ -108,7 +108,7 @@ class Detector:
 
     def _take_update(self, state: State) -> None:
         """From the next batch on, other rules judge, if there are any."""
-        book = self._updates()
+        book = self._take_next_rules()
         if book is not None and book.version != self._rules.version:
             self._use(book)
             state.switch(self._rules)

@@ -49,7 +49,7 @@ class Payments(NamedTuple):
 def read_payments(
     batch: Batch, count: int
 ) -> Iterator[tuple[Payments, list[tuple[int, Unreadable]]]]:
-    """The payments among the first rows of a batch, a thousand at a time; and the rows
+    """The payments among the first `count` rows of a batch, a thousand at a time, and the rows
     that are none, and why."""
     first = 0
     for fields in read_fields(batch):

@@ -101,7 +101,7 @@ class Layout:
     def insert(
         self, account: Account, time_ms: int, amount: int, target: bytes, currency: bytes
     ) -> int:
-        """Makes room and puts a payment where it belongs, behind those of its time; says at which
+        """Makes room and puts a payment where it belongs, after those of its time; returns its
         index among the payments."""
         start, code = self.start, code_of(currency)
         past = max(account[LAST], time_ms) - self.keep_ms

@@ -65,10 +65,10 @@ def _counting(evaluate: Evaluator, counts: Counter[int], indexes: Iterable[int])
 
 
 class Rules:
-    """All rules of a book, current.
+    """A rulebook, compiled.
 
     `failures` and `inapplicable` count by the index of a rule in `program.rules`. Rules that look
-    at the record alone need no account; with `may_change`, others may follow in their index, and
+    at the record alone need no account; with `may_change`, others may take their place, and
     accounts are remembered for those.
     """
 

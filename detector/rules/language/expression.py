@@ -41,7 +41,7 @@ def check(text: str, params: Mapping[str, Param], given: Mapping[str, Kind] | No
 
 def expression_text(node: Node) -> str:
     """The one text of a tree: two expressions that differ in spaces, needless parentheses or the
-    way a number is written have the same. Reading it in its location gives the tree again."""
+    way a number is written have the same. Parsed where it stood, it gives the same tree."""
     return _text(node, _CHOICE)
 
 
