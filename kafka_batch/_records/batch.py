@@ -16,7 +16,7 @@ class Batch(Protocol):
     Offsets rise strictly but not always by one: compaction and transaction markers leave gaps.
     Timestamps are in milliseconds since the epoch, or -1 where the producer set none.
     `next_offset` is what to commit once the whole batch has been dealt with. A *body* is a
-    record's key, value and headers as Kafka encodes them (`kafka_batch._records.codec`).
+    record's key, value and headers as Kafka encodes them (`kafka_batch._records.bodies`).
     """
 
     @property

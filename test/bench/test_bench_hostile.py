@@ -41,8 +41,8 @@ def fill(kafka: Any, topic: str, records: Iterator[Record]) -> None:
                 place = TopicPartition(topic, partition)
                 producer.extend(place, some[partition::PARTITIONS])
             if producer.undelivered > MAX_UNDELIVERED:
-                producer.deliver(60)
-        producer.deliver(60)
+                producer.flush_within(60)
+        producer.flush_within(60)
     finally:
         producer.close()
 
