@@ -41,7 +41,7 @@ class Latency:
 
 
 def measure(broker: Broker, system: System, per_second: int, seconds: float) -> Latency:
-    """Runs a system under a load for so long, beyond its clean-up.
+    """Runs a system under a load for so long, beyond its warm-up.
 
     Raises:
         Failed: it, or the generator, ended by itself.

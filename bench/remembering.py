@@ -25,8 +25,8 @@ _ANY = (0.0, 1.0)
 _TENTH = (0.06, 0.14)  # frauds, by all ten rules
 _SAME = 0.02  # shares of frauds: runs end at different records, and Kafka's markers are counted
 # Accounts that pay 20 times a day have a day of history when what counts begins.
-_SPAN = Span(clean=0.7, warm_s=inf)
-_FROM_BEGINNERS = Span(clean=0.6, warm_s=inf)
+_SPAN = Span(warm=0.7, warm_s=inf)
+_FROM_BEGINNERS = Span(warm=0.6, warm_s=inf)
 ROOM = {"STATE_MAX_ACCOUNTS": 1_000_000}  # for a quarter of them, and an uneven one
 SAVING: Mapping[str, Mapping[str, int]] = {
     "as it comes": {},

@@ -4,19 +4,16 @@ The values are the generator's own (`SEED=1`), taken apart and written again.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
-from kafka.structs import TopicPartition
 
-from bench.topics import PARTITIONS, Broker
+from bench import filler
+from bench.topics import Broker
 from generator.transactions import Transaction, Transactions
-from kafka_batch import BATCH_BYTES, BatchProducer, Record, partition_of
+from kafka_batch import Record
 
 _ACCOUNTS = 10_000
-_CHUNK_SIZE = 10_000
-_MAX_UNDELIVERED = 200_000
-_DELIVERY_S = 60.0
 _decode = msgspec.json.Decoder(Transaction).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -56,30 +53,16 @@ SHAPES: Mapping[str, Callable[[bytes, int], bytes]] = {
 
 
 def fill(broker: Broker, topic: str, shape: str, records: int) -> None:
-    """Writes `records` transactions of a shape, keyed by account: the same ones each time.
+    """Writes `records` transactions of a shape, keyed by account: the same ones each time; raises
+    as `filler.write`."""
+    filler.write(broker, topic, _records(SHAPES[shape], records))
 
-    Raises:
-        kafka.errors.KafkaError: the broker refuses them, or takes too long.
-    """
-    shaped, transactions = SHAPES[shape], Transactions(_ACCOUNTS, seed=1)
-    producer = BatchProducer(
-        bootstrap_servers=broker.address, acks="all", linger_ms=20, batch_size=BATCH_BYTES
-    )
-    try:
-        for done in range(0, records, _CHUNK_SIZE):
-            now_ms = time.time_ns() // 1_000_000
-            chunk = transactions.take(min(_CHUNK_SIZE, records - done))
-            by_partition: list[list[Record]] = [[] for _ in range(PARTITIONS)]
-            for number, (source, value) in enumerate(
-                zip(chunk.sources, chunk.values, strict=True), done
-            ):
-                key = source.encode()
-                record = (now_ms, key, shaped(value, number), ())
-                by_partition[partition_of(key, PARTITIONS)].append(record)
-            for partition, made in enumerate(by_partition):
-                producer.extend(TopicPartition(topic, partition), made)
-            if producer.undelivered > _MAX_UNDELIVERED:
-                producer.flush_within(_DELIVERY_S)
-        producer.flush_within(_DELIVERY_S)
-    finally:
-        producer.close()
+
+def _records(shaped: Callable[[bytes, int], bytes], records: int) -> Iterator[Record]:
+    transactions = Transactions(_ACCOUNTS, seed=1)
+    for done in range(0, records, filler.CHUNK_SIZE):
+        now_ms = time.time_ns() // 1_000_000
+        chunk = transactions.take(min(filler.CHUNK_SIZE, records - done))
+        made = zip(chunk.sources, chunk.values, strict=True)
+        for number, (source, value) in enumerate(made, done):
+            yield now_ms, source.encode(), shaped(value, number), ()

@@ -14,10 +14,10 @@ _PATIENCE_S = 120.0  # without any progress
 
 @dataclass(frozen=True)
 class Span:
-    """What of a run counts: from when a share `clean` of the records is out, or `warm_s` after the
+    """What of a run counts: from when a share `warm` of the records is out, or `warm_s` after the
     first of them came out; until `enough` of them are, or `enough_s` later."""
 
-    clean: float = 0.2
+    warm: float = 0.2
     warm_s: float = 5.0
     enough: float = 0.95
     enough_s: float = 20.0
@@ -130,9 +130,9 @@ def _known(samples: Sequence[Sample], records: int, span: Span, *, to_the_end: b
 
 
 def _steady(samples: Sequence[Sample], records: int, span: Span) -> list[Sample]:
-    """The samples between the clean-up and the end."""
-    warm_at, clean = samples[0].at + span.warm_s, records * span.clean
-    after = [s for s in samples if s.records >= clean or s.at >= warm_at] or [samples[-1]]
+    """The samples between the warm-up and the end."""
+    warm_at, warm = samples[0].at + span.warm_s, records * span.warm
+    after = [s for s in samples if s.records >= warm or s.at >= warm_at] or [samples[-1]]
     until = after[0].at + span.enough_s
     steady = [s for s in after if s.records <= records * span.enough and s.at <= until]
     return steady or after[:1]

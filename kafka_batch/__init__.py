@@ -27,7 +27,7 @@ from kafka_batch._records.row_mask import RowMask
 from kafka_batch._records.uniform import RowsInText
 from kafka_batch._stream.observer import Observer
 from kafka_batch._stream.stream import IDLE_WAIT_MS, Stream
-from kafka_batch.cluster import Cluster, KafkaCluster, Reader, TransactionalStream
+from kafka_batch.cluster import KAFKA, Cluster, KafkaCluster, Reader, TransactionalStream
 from kafka_batch.config import BATCH_BYTES, Compression, Guarantee, StreamConfig
 from kafka_batch.errors import (
     FatalError,
@@ -41,6 +41,7 @@ from kafka_batch.lists import ListCluster
 __all__ = [
     "BATCH_BYTES",
     "IDLE_WAIT_MS",
+    "KAFKA",
     "NO_TIMESTAMP",
     "Admin",
     "Batch",

@@ -114,3 +114,6 @@ class KafkaCluster:
         with map_kafka_errors(None), closing(BatchProducer(**settings)) as producer:
             producer.extend(TopicPartition(topic, partition), [record])
             producer.flush_within(_DELIVERY_S)
+
+
+KAFKA = KafkaCluster()

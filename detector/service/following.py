@@ -8,10 +8,10 @@ import structlog
 from detector.rules.file.loading import RulesError
 from detector.rules.language.tree import Rulebook
 from detector.service.metrics import Metrics
-from detector.service.published import KAFKA, Current, Published, RulesTopic
+from detector.service.published import Current, Published, RulesTopic
 from detector.service.settings import DetectorSettings
 from detector.wire.verdicts import utc
-from kafka_batch import Cluster, StreamError
+from kafka_batch import KAFKA, Cluster, StreamError
 
 _WAIT_MS = 500.0
 _PAUSE_S = 1.0  # before the topic is opened again

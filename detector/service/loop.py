@@ -15,11 +15,18 @@ from detector.service.memory import Memory
 from detector.service.metrics import Metrics
 from detector.service.observer import StreamObserver
 from detector.service.progress import ProgressReport
-from detector.service.published import KAFKA
 from detector.service.routing import DeadLetter, Limits, Routed, route
 from detector.service.settings import DetectorSettings
 from detector.service.state import State
-from kafka_batch import IDLE_WAIT_MS, NO_TIMESTAMP, Batch, Cluster, Guarantee, TransactionalStream
+from kafka_batch import (
+    IDLE_WAIT_MS,
+    KAFKA,
+    NO_TIMESTAMP,
+    Batch,
+    Cluster,
+    Guarantee,
+    TransactionalStream,
+)
 from service_kit.cores import CpuAffinity
 from service_kit.health import Heartbeat
 from service_kit.shutdown import Shutdown

@@ -78,7 +78,7 @@ class Memory:
         self.is_logged = False  # that version, as that of the payment
         self.evicted = 0  # accounts, since `take_evicted`
         self.dropped_until = NEVER
-        self._laid_out_alike = True
+        self._has_one_layout = True
         self._bounds = bounds
         self._partial = partial
         self._clean: dict[bytes, Account] = {}
@@ -140,12 +140,12 @@ class Memory:
     def switch(self, layout: Layout) -> None:
         """Other rules become current: their windows take the place of the old ones, in each account
         when it next pays."""
-        self._laid_out_alike &= layout.windows == self.layout.windows
+        self._has_one_layout &= layout.windows == self.layout.windows
         self.layout = layout
 
     def lay_out(self, accounts: Iterable[Account]) -> None:
         """These are to be judged by the current rules."""
-        if not self._laid_out_alike:
+        if not self._has_one_layout:
             for account in accounts:
                 self.layout.take_over(account)
 

@@ -13,9 +13,9 @@ from detector.rules.language.tree import Rulebook
 from detector.rules.tools.test_runner import validated
 from detector.service.settings import DetectorSettings
 from kafka_batch import (
+    KAFKA,
     Cluster,
     Guarantee,
-    KafkaCluster,
     RecoverableError,
     StreamConfig,
 )
@@ -24,7 +24,6 @@ from service_kit.settings import SettingsError
 CURRENT_KEY = b"current"  # no version, which is of hex digits
 _MAX_BEFORE = 100
 _DELIVERY_S = 10.0
-KAFKA = KafkaCluster()
 
 
 class Activation(NamedTuple):

@@ -44,7 +44,7 @@ def flow() -> Dataflow:
     source = KafkaSource(
         BROKERS,
         [os.environ["TRANSACTIONS_TOPIC"]],
-        body=True,
+        tail=True,
         add_config={
             "isolation.level": "read_committed",
             "fetch.message.max.bytes": str(4 << 20),

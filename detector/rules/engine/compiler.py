@@ -5,9 +5,9 @@ that has them written out. Its source is put together from the checked tree alon
 `repr` of literals, fixed operators. Nothing that a user wrote is part of it, and it sees no
 builtins.
 
-There are two functions for each currency, of the same rules. The fast one is for the payment that
+There are two functions for each currency, of the same rules. The fast path is for the payment that
 follows all others of its account in time, where all have one currency: windows end at the end of
-the account, sums are running. The careful one asks a `View`, which holds for any payment. They
+the account, sums are running. The slow path asks a `View`, which holds for any payment. They
 agree (property tests compare both with a definition that keeps nothing).
 """
 
@@ -101,8 +101,8 @@ class Program:
     def _compiled_for(self, currency: str, indexes: Sequence[int]) -> Evaluator:
         if not self._remembers:
             return self._compiled(self._without_account(currency, indexes))
-        careful = self._compiled(self._careful(currency, indexes))
-        return self._compiled(self._fast(currency, indexes), judge_carefully=careful)
+        slow_path = self._compiled(self._slow_path(currency, indexes))
+        return self._compiled(self._fast_path(currency, indexes), evaluate_slowly=slow_path)
 
     def outcomes(
         self,
@@ -115,7 +115,7 @@ class Program:
     ) -> list[Outcome]:
         """Judges a payment and remembers it, with what came of each rule that applies."""
         if currency not in self._explaining_ones:
-            told = self._careful(currency, self.applicable(currency), always=True)
+            told = self._slow_path(currency, self.applicable(currency), always=True)
             self._explaining_ones[currency] = self._compiled(told)
         indexes = self._explaining_ones[currency](
             account, time_ms, amount, target, currency.encode(), source
@@ -140,12 +140,12 @@ class Program:
         evaluate: Evaluator = names["evaluate"]
         return evaluate
 
-    def _fast(self, currency: str, rules: Sequence[int]) -> str:
+    def _fast_path(self, currency: str, rules: Sequence[int]) -> str:
         layout, writer = self.layout, FastPath(currency, self.layout)
         due = layout.start + STRIDE * _PRUNED
         return _function(
             f"if time_ms < account[0] or account[1] != code or amount > {MAX_AMOUNT}:",
-            "    return judge_carefully(account, time_ms, amount, target, currency, source)",
+            "    return evaluate_slowly(account, time_ms, amount, target, currency, source)",
             "size = len(account)",
             "number = account[2]",
             f"if size >= {layout.full}:",
@@ -176,7 +176,7 @@ class Program:
     def _without_account(self, currency: str, rules: Sequence[int]) -> str:
         return _function("matches = []", *self._rules(SlowPath(currency), rules), "return matches")
 
-    def _careful(self, currency: str, rules: Sequence[int], *, always: bool = False) -> str:
+    def _slow_path(self, currency: str, rules: Sequence[int], *, always: bool = False) -> str:
         return _function(
             "index = layout.insert(account, time_ms, amount, target, currency)",
             "view = View(layout, account, index, time_ms, currency)",

@@ -45,8 +45,8 @@ def require_that_it_works(book: Rulebook) -> None:
     program = Program(active, 100)
     applicable = program.applicable("USD")
     most = FRAME_SIZE + NODE_SIZE * number_of_nodes(active.rules)
-    assert len(program._fast("USD", applicable)) <= most
-    assert len(program._careful("USD", applicable)) <= most
+    assert len(program._fast_path("USD", applicable)) <= most
+    assert len(program._slow_path("USD", applicable)) <= most
     judge_some(Rules(active, 100))
 
 
